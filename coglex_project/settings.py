@@ -1,0 +1,276 @@
+"""All configuration: the only module that reads the environment.
+
+Every variable is described in docs/settings.md. A ``.env`` file in the project's root is read
+too; what the environment sets wins. ``NAME_FILE`` names a file that holds the value of a secret.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from core.http import openapi
+from core.logs import logging_config
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+env.read_env(BASE_DIR / ".env", overwrite=False)
+
+
+def text(name: str, default: str = "") -> str:
+    """An environment variable; empty counts as unset."""
+    return str(env.str(name, default="")).strip() or default
+
+
+def positive(name: str, default: int) -> int:
+    """A whole number of at least 1."""
+    try:
+        value = int(text(name, str(default)))
+    except ValueError:
+        value = 0
+    if value < 1:
+        raise ImproperlyConfigured(f"{name} must be a whole number of at least 1.")
+    return value
+
+
+def flag(name: str, default: bool = False) -> bool:
+    """on/off, true/false, yes/no, 1/0."""
+    value = text(name, "on" if default else "off").lower()
+    if value in {"1", "true", "yes", "on"}:
+        return True
+    if value in {"0", "false", "no", "off"}:
+        return False
+    raise ImproperlyConfigured(f"{name} must be on or off.")
+
+
+def words(name: str) -> list[str]:
+    """A list separated by commas."""
+    return [word.strip() for word in text(name).split(",") if word.strip()]
+
+
+def make_secret(path: Path) -> None:
+    """Write a new secret that only this user can read; whoever comes first wins."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    draft = path.with_name(f"{path.name}.{os.getpid()}")
+    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        os.write(descriptor, secrets.token_urlsafe(36).encode() + b"\n")
+        os.fsync(descriptor)
+        os.link(draft, path)
+    except FileExistsError:
+        pass
+    finally:
+        os.close(descriptor)
+        draft.unlink()
+
+
+def secret(name: str, path: Path) -> tuple[str, Path | None]:
+    """A secret from the environment, else from its file; and that file, where it came from one."""
+    if value := text(name):
+        return value, None
+    if not path.exists() and flag("COGLEX_MAKE_SECRETS"):
+        make_secret(path)
+    if path.exists() and (value := path.read_text(encoding="utf-8").strip()):
+        return value, path
+    raise ImproperlyConfigured(
+        f"{name} is not set. Set it in the environment or in .env, or run `make run` once, "
+        f"which makes one in {path}."
+    )
+
+
+# --- where things are, and the secrets -----------------------------------------------------
+DATA_DIR = Path(text("COGLEX_DATA_DIR", str(BASE_DIR / "var"))).absolute()
+DEBUG = flag("DJANGO_DEBUG")
+SECRET_KEY, _ = secret("DJANGO_SECRET_KEY", DATA_DIR / "django_secret_key")
+SERVER_SECRET, SERVER_SECRET_FILE = secret("SERVER_SECRET", DATA_DIR / "server_secret")
+if len(SERVER_SECRET) < 16:
+    raise ImproperlyConfigured("SERVER_SECRET is too short: use at least 16 random characters.")
+
+HOST = text("HOST", "127.0.0.1")
+PORT = positive("PORT", 8000)
+WEB_WORKERS = positive("WEB_WORKERS", max(2, os.cpu_count() or 1))
+ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::1]"]
+CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
+
+# --- MongoDB -------------------------------------------------------------------------------
+MONGODB_URI = text("MONGODB_URI") or None
+MONGODB_DATABASE = text("MONGODB_DATABASE", "coglex")
+COGLEX_QUERY_TIMEOUT_MS = positive("COGLEX_QUERY_TIMEOUT_MS", 5000)
+COGLEX_MAX_RESULT_BYTES = positive("COGLEX_MAX_RESULT_BYTES", 32 * 1024 * 1024)
+
+# --- what a request may cost ---------------------------------------------------------------
+COGLEX_MAX_BODY_BYTES = positive("COGLEX_MAX_BODY_BYTES", 32 * 1024 * 1024)
+COGLEX_RATE_API_KEY = text("COGLEX_RATE_API_KEY") or None
+COGLEX_TRUSTED_PROXIES = words("COGLEX_TRUSTED_PROXIES")
+DATA_UPLOAD_MAX_MEMORY_SIZE = COGLEX_MAX_BODY_BYTES
+
+COGLEX_AUDIT_DAYS = positive("COGLEX_AUDIT_DAYS", 365)
+
+# --- Django --------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "core",
+    "storage",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+]
+MIDDLEWARE = [
+    "core.http.middleware.RequestContext",
+    "core.http.middleware.CrossOrigin",
+    "core.http.middleware.Security",
+    "core.http.middleware.StaticFiles",
+    "core.http.middleware.Sessions",
+    "core.http.middleware.Common",
+    "core.http.middleware.Csrf",
+    "core.http.middleware.Authentication",
+    "core.http.middleware.Messages",
+    "core.http.middleware.Frames",
+]
+ROOT_URLCONF = "coglex_project.urls"
+WSGI_APPLICATION = "coglex_project.wsgi.application"
+APPEND_SLASH = False
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+DATABASES = {
+    "default": env.db_url("DATABASE_URL")
+    if text("DATABASE_URL")
+    else {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": DATA_DIR / "coglex.sqlite3",
+        # Readers never wait for a writer, and a writer takes its lock before it reads.
+        "OPTIONS": {
+            "init_command": "PRAGMA journal_mode=WAL",
+            "transaction_mode": "IMMEDIATE",
+            "timeout": 20,
+        },
+    }
+}
+DATABASES["default"]["CONN_MAX_AGE"] = 60
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": text("REDIS_URL"),
+        "KEY_PREFIX": "coglex",
+    }
+    if text("REDIS_URL")
+    else {"BACKEND": "core.data.cache.MongoCache"}
+}
+# django-ratelimit knows only the caches that Django ships; MongoCache increments atomically.
+SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+STATIC_URL = "/static/"
+STATIC_ROOT = None  # WhiteNoise serves the packages' own files, see below
+WHITENOISE_USE_FINDERS = True
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+LOGIN_URL = "/admin/login/"
+
+# --- browsers ------------------------------------------------------------------------------
+HTTPS = flag("COGLEX_HTTPS")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^service/", r"^healthz", r"^readyz", r"^metrics"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
+SECURE_PROXY_SSL_HEADER = (
+    ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS and COGLEX_TRUSTED_PROXIES else None
+)
+X_FRAME_OPTIONS = "DENY"
+CORS_ALLOWED_ORIGINS = words("COGLEX_CORS_ORIGINS")
+CORS_ALLOW_CREDENTIALS = True
+CORS_URLS_REGEX = r"^/service/"
+CORS_ALLOW_HEADERS = [
+    "accept",
+    "content-type",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "x-api-key",
+    "x-request-id",
+    "x-session-token",
+]
+CORS_EXPOSE_HEADERS = [
+    "etag",
+    "idempotent-replayed",
+    "link",
+    "location",
+    "ratelimit",
+    "ratelimit-policy",
+    "retry-after",
+    "x-request-id",
+    "x-session-token",
+    "x-total-count",
+]
+
+# --- REST framework and the OpenAPI document -----------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [],
+    "DEFAULT_PERMISSION_CLASSES": ["core.http.permissions.DenyAll"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_CONTENT_NEGOTIATION_CLASS": "core.http.negotiation.AlwaysJSON",
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "core.http.problems.handle_exception",
+    "UNAUTHENTICATED_USER": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Coglex",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "Accounts, documents, files and payments over REST.",
+    "CONTACT": {"name": "The operator of this server", "url": "https://example.com/"},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "OAS_VERSION": "3.1.1",
+    "SERVERS": [{"url": "/", "description": "This server"}],
+    "TAGS": [{"name": "storage", "description": "Collections of JSON documents."}],
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
+    "SECURITY": [{"ApiKey": []}],
+    "APPEND_COMPONENTS": openapi.COMPONENTS,
+    "PREPROCESSING_HOOKS": ["storage.schema.documented_endpoints"],
+}
+
+# --- logs ----------------------------------------------------------------------------------
+LOGGING_CONFIG = "core.logs.configure_logging"
+LOGGING = logging_config(
+    level=text("COGLEX_LOG_LEVEL", "INFO").upper(), form=text("COGLEX_LOG_FORMAT", "auto")
+)

@@ -1,0 +1,21 @@
+"""All routes: the services below /service/, what operators and machines look at beside them."""
+
+from django.contrib import admin
+from django.urls import include, path, re_path
+
+from core.http import documentation, health, problems
+
+urlpatterns = [
+    path("service/storage/v1/", include("storage.urls")),
+    path("healthz/", health.healthz),
+    path("readyz/", health.readyz),
+    path("schema/", documentation.schema, name="schema"),
+    path("docs/", documentation.Page.as_view(), name="docs"),
+    path("admin/", admin.site.urls),
+    re_path(r"^service/", problems.page_not_found),
+]
+
+handler400 = problems.bad_request
+handler403 = problems.permission_denied
+handler404 = problems.page_not_found
+handler500 = problems.server_error

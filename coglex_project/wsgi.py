@@ -1,0 +1,34 @@
+"""The WSGI entry that the server's workers load."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import django
+from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+
+from core.serving import start_worker
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coglex_project.settings")
+
+
+class Request(WSGIRequest):
+    """Django's, that can also read a body sent in chunks, without a length."""
+
+    def __init__(self, environ: dict[str, Any]) -> None:
+        super().__init__(environ)
+        if "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower():
+            # The server ends this stream where the last chunk ends.
+            self._stream = environ["wsgi.input"]
+
+
+class Handler(WSGIHandler):
+    """Django's, for requests as above."""
+
+    request_class = Request
+
+
+django.setup(set_prefix=False)
+start_worker()
+application = Handler()

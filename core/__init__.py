@@ -1,0 +1,1 @@
+"""The floor: what two or more services share; imports no service."""

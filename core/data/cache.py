@@ -1,0 +1,143 @@
+"""Django's cache in MongoDB: shared by all processes, counting atomically, without a server more.
+
+Named in settings.CACHES. Values are what BSON can hold: JSON-like values, bytes and datetimes;
+anything else is a TypeError (no pickle: a database is not trusted to hold code).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from bson.errors import BSONError
+from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
+from pymongo import ReturnDocument
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError
+
+from core.data.client import internal
+from core.data.failures import translated
+from core.data.indexes import declare
+
+declare("cache", ("expires_at", 1), expires=True)
+
+Timeout = float | None | Any
+
+
+class MongoCache(BaseCache):
+    """The cache backend; every method costs one operation of the database."""
+
+    def __init__(self, location: str, params: dict[str, Any]) -> None:
+        super().__init__(params)
+
+    @property
+    def _entries(self) -> Collection[dict[str, Any]]:
+        return internal("cache")
+
+    def _key(self, key: Any, version: int | None) -> str:
+        made: str = self.make_and_validate_key(key, version=version)
+        return made
+
+    def _expiry(self, timeout: Timeout) -> datetime | None:
+        seconds = self.default_timeout if timeout is DEFAULT_TIMEOUT else timeout
+        return None if seconds is None else _now() + timedelta(seconds=float(seconds))
+
+    def _entry(self, value: Any, timeout: Timeout) -> dict[str, Any]:
+        return {"value": _checked(value), "expires_at": self._expiry(timeout)}
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        with translated():
+            entry = self._entries.find_one({"_id": self._key(key, version), **_alive()})
+        return default if entry is None else entry["value"]
+
+    def set(
+        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> None:
+        with translated():
+            self._entries.replace_one(
+                {"_id": self._key(key, version)}, self._entry(value, timeout), upsert=True
+            )
+
+    def add(
+        self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        # Matches an expired entry only; a live one makes the upsert collide.
+        expired = {"_id": self._key(key, version), "expires_at": {"$lte": _now()}}
+        with translated():
+            try:
+                self._entries.replace_one(expired, self._entry(value, timeout), upsert=True)
+            except DuplicateKeyError:
+                return False
+        return True
+
+    def touch(
+        self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
+    ) -> bool:
+        change = {"$set": {"expires_at": self._expiry(timeout)}}
+        with translated():
+            result = self._entries.update_one({"_id": self._key(key, version), **_alive()}, change)
+        return result.matched_count > 0
+
+    def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        with translated():
+            entry = self._entries.find_one_and_update(
+                {"_id": self._key(key, version), "value": {"$type": "number"}, **_alive()},
+                {"$inc": {"value": delta}},
+                return_document=ReturnDocument.AFTER,
+            )
+        if entry is None:
+            raise ValueError(f"Key {key!r} not found")
+        value: int = entry["value"]
+        return value
+
+    def decr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
+        return self.incr(key, -delta, version)
+
+    def delete(self, key: Any, version: int | None = None) -> bool:
+        with translated():
+            result = self._entries.delete_one({"_id": self._key(key, version), **_alive()})
+        return result.deleted_count > 0
+
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        with translated():
+            found = self._entries.find_one({"_id": self._key(key, version), **_alive()}, {"_id": 1})
+        return found is not None
+
+    def get_many(self, keys: Any, version: int | None = None) -> dict[Any, Any]:
+        made = {self._key(key, version): key for key in keys}
+        with translated():
+            found = list(self._entries.find({"_id": {"$in": list(made)}, **_alive()}))
+        return {made[entry["_id"]]: entry["value"] for entry in found}
+
+    def set_many(
+        self,
+        data: Mapping[Any, Any],
+        timeout: Timeout = DEFAULT_TIMEOUT,
+        version: int | None = None,
+    ) -> list[Any]:
+        for key, value in data.items():
+            self.set(key, value, timeout, version)
+        return []
+
+    def clear(self) -> None:
+        with translated():
+            self._entries.delete_many({})
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _alive() -> dict[str, Any]:
+    """The database removes expired entries within a minute; until then they do not count."""
+    return {"$or": [{"expires_at": None}, {"expires_at": {"$gt": _now()}}]}
+
+
+def _checked(value: Any) -> Any:
+    try:
+        bson.encode({"value": value})
+    except (BSONError, OverflowError) as error:
+        raise TypeError(f"The cache cannot hold a {type(value).__name__}.") from error
+    return value

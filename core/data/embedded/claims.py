@@ -1,0 +1,164 @@
+"""Who uses the embedded server, by locks that the kernel releases however a process ends.
+
+``users.lock`` is held, shared, by every process that uses the server; whoever gets it for itself
+alone is the last. ``start.lock`` is held while somebody starts or stops it. There is no owner:
+a server whose users were killed goes on, and the next one takes it over.
+"""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from core.data.embedded.server import EmbeddedError, Server
+
+WATCH_SECONDS = 0.25
+MAX_BACKOFF_SECONDS = 30
+
+log = structlog.get_logger("coglex.mongodb")
+
+
+@dataclass
+class _Claim:
+    server: Server
+    users: int
+
+
+_claims: dict[Path, _Claim] = {}
+_lock = threading.Lock()
+
+
+def attach(data_dir: Path, *, test_commands: bool = False) -> str:
+    """Use the server of this data directory until ``release``, starting it if need be.
+
+    Returns its URI. Cheap when this process uses it already. Raises EmbeddedError.
+    """
+    root = data_dir / "mongodb"
+    with _lock:
+        if root not in _claims:
+            server = Server(root, test_commands)
+            _claims[root] = _Claim(server, _claim(server))
+        return _claims[root].server.uri
+
+
+def _claim(server: Server) -> int:
+    try:
+        server.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server.root.chmod(0o700)
+    except OSError as error:
+        raise EmbeddedError(
+            f"Cannot use {server.root}: {error.strerror}. Set COGLEX_DATA_DIR to a directory that "
+            "is yours."
+        ) from None
+    with _starting(server):
+        users = _open(server.root / "users.lock")
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            _ensure_running(server)
+        except BaseException:
+            os.close(users)
+            raise
+    return users
+
+
+def _ensure_running(server: Server) -> None:
+    """Start the server, or take over one that lives; called under the start lock."""
+    if server.is_alive() and not server.is_reachable():
+        server.stop()
+    if server.is_alive():
+        server.wait_until_primary()
+    else:
+        server.start()
+
+
+def release() -> None:
+    """Stop using all servers; the last user of one stops it."""
+    with _lock:
+        while _claims:
+            _, claim = _claims.popitem()
+            with _starting(claim.server):
+                os.close(claim.users)
+                if _is_unused(claim.server):
+                    claim.server.stop()
+
+
+def _is_unused(server: Server) -> bool:
+    users = _open(server.root / "users.lock")
+    try:
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(users)
+    return True
+
+
+@contextmanager
+def supervise(data_dir: Path) -> Iterator[str]:
+    """Use the server, and start it again whenever it dies, until the block ends."""
+    uri = attach(data_dir)
+    server = _claims[data_dir / "mongodb"].server
+    ended = threading.Event()
+    watch = threading.Thread(target=_watch, args=(server, ended), name="mongod-watch", daemon=True)
+    watch.start()
+    try:
+        yield uri
+    finally:
+        ended.set()
+        watch.join()
+        release()
+
+
+def _watch(server: Server, ended: threading.Event) -> None:
+    pause = WATCH_SECONDS
+    while not ended.wait(pause):
+        if server.is_alive() and server.is_reachable():
+            pause = WATCH_SECONDS
+            continue
+        log.warning("mongodb_died", action="starting it again")
+        try:
+            with _starting(server):
+                _ensure_running(server)
+        except (EmbeddedError, OSError) as error:
+            pause = min(max(1, pause * 2), MAX_BACKOFF_SECONDS)
+            log.error("mongodb_cannot_start", reason=str(error), next_try_seconds=pause)
+
+
+@contextmanager
+def _starting(server: Server) -> Iterator[None]:
+    try:
+        descriptor = _open(server.root / "start.lock")
+    except FileNotFoundError:
+        server.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = _open(server.root / "start.lock")
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+
+def _forget() -> None:
+    """After a fork: the claim is the parent's; the child makes its own when it needs one."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+    for claim in _claims.values():
+        with suppress(OSError):
+            os.close(claim.users)
+    _claims.clear()
+
+
+os.register_at_fork(after_in_child=_forget)
+atexit.register(release)

@@ -1,0 +1,392 @@
+"""What can go wrong, in the domain's words; knows no HTTP.
+
+Raised by services and the data layer, caught by nobody in between;
+``core.http.problems`` alone turns these classes into statuses and bodies.
+
+CoglexError
+├── InvalidInput                the request is malformed or refused
+│   ├── InvalidJSON             not JSON, or JSON that cannot be kept exactly
+│   ├── InvalidDocument         a value no document may hold
+│   │   ├── InvalidFieldName    a name MongoDB gives a meaning to
+│   │   └── ReservedField       a name Coglex keeps for itself
+│   ├── InvalidCollection       not a collection's name
+│   ├── InvalidKey              not a document's key
+│   ├── InvalidParameter        a query parameter, header or option of the wrong form
+│   │   └── InvalidCursor       a next link that was altered or is for another list
+│   └── InvalidQuery            a filter, update, sort, projection or pipeline of the wrong form
+│       └── OperatorNotAllowed  an operator, stage or variable that is not on the list
+├── Unauthenticated             nobody we know
+│   ├── MissingAPIKey
+│   ├── InvalidAPIKey
+│   └── NotSignedIn
+├── Forbidden                   known, but not allowed
+│   └── InsufficientScope
+├── NotFound
+│   ├── DocumentNotFound
+│   └── APIKeyNotFound
+├── MethodNotAllowed            the path is known, but not with this method
+├── Conflict                    the state of the data says no
+│   ├── DuplicateKey
+│   └── IdempotencyInFlight
+├── PreconditionFailed          If-Match, If-None-Match
+├── TooLarge
+│   ├── BodyTooLarge
+│   ├── DocumentTooLarge
+│   └── ResultTooLarge
+├── UnsupportedType             a body of another media type
+├── Unprocessable               well formed, but the domain says no
+│   ├── DocumentRejected        a rule that the operator set on the collection
+│   └── IdempotencyKeyReused
+├── RetryLater                  says when to come back
+│   ├── RateLimited
+│   └── Unavailable             a part does not answer
+│       ├── DatabaseUnavailable
+│       └── TransactionsUnavailable
+└── QueryTimeout                a database operation over its time limit
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+
+@dataclass(frozen=True, slots=True)
+class FieldError:
+    """One place in the input and what is wrong there.
+
+    ``pointer`` is a JSON Pointer (RFC 6901) into the body or the JSON parameter;
+    ``parameter`` names the query parameter or header, where the fault is in one.
+    """
+
+    detail: str
+    code: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+class CoglexError(Exception):
+    """Root of everything the domain raises; ``detail`` is written for the client."""
+
+    code: ClassVar[str] = "internal_error"
+    title: ClassVar[str] = "Internal error"
+    default_detail: ClassVar[str] = "Something went wrong."
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        errors: Iterable[FieldError] = (),
+        extra: Mapping[str, object] | None = None,
+    ) -> None:
+        self.detail = detail or self.default_detail
+        self.errors = tuple(errors)
+        self.extra = dict(extra or {})
+        super().__init__(self.detail)
+
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """This error for the place ``pointer`` of the input."""
+        return cls(detail, errors=[FieldError(detail, cls.code, pointer=pointer)])
+
+    @classmethod
+    def of(cls, parameter: str, detail: str, *, pointer: str | None = None) -> Self:
+        """This error for the query parameter or header ``parameter``."""
+        return cls(detail, errors=[FieldError(detail, cls.code, pointer, parameter)])
+
+    def under(self, prefix: str) -> Self:
+        """Prefix every pointer: the input was a part of something larger."""
+        self.errors = tuple(
+            error if error.pointer is None else replace(error, pointer=prefix + error.pointer)
+            for error in self.errors
+        )
+        return self
+
+    def within(self, parameter: str) -> Self:
+        """Name the query parameter that the pointers lead into."""
+        self.errors = tuple(replace(error, parameter=parameter) for error in self.errors)
+        return self
+
+
+class InvalidInput(CoglexError):
+    code = "invalid_request"
+    title = "Invalid request"
+    default_detail = "The request is malformed."
+
+
+class InvalidJSON(InvalidInput):
+    code = "invalid_json"
+    title = "Invalid JSON"
+    default_detail = "The body is not valid JSON."
+
+
+class InvalidDocument(InvalidInput):
+    code = "invalid_document"
+    title = "Invalid document"
+    default_detail = "The document holds a value that cannot be stored."
+
+
+class InvalidFieldName(InvalidDocument):
+    code = "invalid_field_name"
+    title = "Invalid field name"
+    default_detail = "Field names must not be empty, start with '$', or contain '.' or NUL."
+
+
+class ReservedField(InvalidDocument):
+    code = "reserved_field"
+    title = "Reserved field"
+    default_detail = "Fields that start with '_' are reserved."
+
+
+class InvalidCollection(InvalidInput):
+    code = "invalid_collection"
+    title = "Invalid collection name"
+    default_detail = (
+        "A collection's name is 1 to 64 characters: a letter, then letters, digits, '_', '.' "
+        "or '-'; without '..', a '.' at its end, or 'system.' at its start."
+    )
+
+
+class InvalidKey(InvalidInput):
+    code = "invalid_key"
+    title = "Invalid key"
+    default_detail = (
+        "A key is a string of 1 to 128 characters without '/' and control characters, "
+        "an integer, an ObjectId or a UUID."
+    )
+
+
+class InvalidParameter(InvalidInput):
+    code = "invalid_parameter"
+    title = "Invalid parameter"
+    default_detail = "A parameter has a value of the wrong form."
+
+
+class InvalidCursor(InvalidParameter):
+    code = "invalid_cursor"
+    title = "Invalid next link"
+    default_detail = "The next link was altered, or belongs to another list."
+
+
+class InvalidQuery(InvalidInput):
+    code = "invalid_query"
+    title = "Invalid query"
+    default_detail = "The query is malformed."
+
+
+class OperatorNotAllowed(InvalidQuery):
+    code = "operator_not_allowed"
+    title = "Operator not allowed"
+    default_detail = "The query uses an operator that is not allowed."
+
+
+class Unauthenticated(CoglexError):
+    code = "unauthenticated"
+    title = "Authentication required"
+    default_detail = "The request carries no valid credentials."
+
+
+class MissingAPIKey(Unauthenticated):
+    code = "missing_api_key"
+    title = "API key required"
+    default_detail = "Send an API key in the X-API-Key header."
+
+
+class InvalidAPIKey(Unauthenticated):
+    code = "invalid_api_key"
+    title = "Invalid API key"
+    default_detail = "The API key is unknown, expired or revoked."
+
+
+class NotSignedIn(Unauthenticated):
+    code = "not_signed_in"
+    title = "Sign-in required"
+    default_detail = "There is no valid session."
+
+
+class Forbidden(CoglexError):
+    code = "forbidden"
+    title = "Forbidden"
+    default_detail = "The credentials do not allow this."
+
+
+class InsufficientScope(Forbidden):
+    code = "insufficient_scope"
+    title = "Insufficient scope"
+    default_detail = "The API key lacks the scope for this."
+
+
+class NotFound(CoglexError):
+    code = "not_found"
+    title = "Not found"
+    default_detail = "There is nothing here."
+
+
+class DocumentNotFound(NotFound):
+    code = "document_not_found"
+    title = "Document not found"
+    default_detail = "The collection has no document with this key."
+
+
+class APIKeyNotFound(NotFound):
+    code = "api_key_not_found"
+    title = "API key not found"
+    default_detail = "There is no API key with this prefix."
+
+
+class MethodNotAllowed(CoglexError):
+    code = "method_not_allowed"
+    title = "Method not allowed"
+    default_detail = "This path does not take this method."
+
+    def __init__(self, detail: str | None = None, *, allowed: Iterable[str] = ()) -> None:
+        super().__init__(detail)
+        self.allowed = tuple(allowed)
+
+
+class Conflict(CoglexError):
+    code = "conflict"
+    title = "Conflict"
+    default_detail = "The state of the data does not allow this."
+
+
+class DuplicateKey(Conflict):
+    code = "duplicate_key"
+    title = "Duplicate key"
+    default_detail = "A document with this key, or this value of a unique field, exists already."
+
+
+class IdempotencyInFlight(Conflict):
+    code = "idempotency_in_flight"
+    title = "Request in flight"
+    default_detail = "The first request with this Idempotency-Key is still running."
+
+
+class PreconditionFailed(CoglexError):
+    code = "precondition_failed"
+    title = "Precondition failed"
+    default_detail = "The document is not in the state that the request requires."
+
+
+class TooLarge(CoglexError):
+    code = "too_large"
+    title = "Too large"
+    default_detail = "The request or its answer is too large."
+
+
+class BodyTooLarge(TooLarge):
+    code = "body_too_large"
+    title = "Body too large"
+    default_detail = "The request's body is larger than this server takes."
+
+
+class DocumentTooLarge(TooLarge):
+    code = "document_too_large"
+    title = "Document too large"
+    default_detail = "A document can be at most 16 MiB."
+
+
+class ResultTooLarge(TooLarge):
+    code = "result_too_large"
+    title = "Result too large"
+    default_detail = "The answer would hold more than this server returns at once; ask for less."
+
+
+class UnsupportedType(CoglexError):
+    code = "unsupported_media_type"
+    title = "Unsupported media type"
+    default_detail = "Send the body as application/json in UTF-8."
+
+
+class Unprocessable(CoglexError):
+    code = "unprocessable"
+    title = "Unprocessable"
+    default_detail = "The request is well formed but cannot be carried out."
+
+
+class DocumentRejected(Unprocessable):
+    code = "document_rejected"
+    title = "Document rejected"
+    default_detail = "The document breaks a rule that the operator set on this collection."
+
+
+class IdempotencyKeyReused(Unprocessable):
+    code = "idempotency_key_reused"
+    title = "Idempotency key reused"
+    default_detail = "This Idempotency-Key was used with another body."
+
+
+class RetryLater(CoglexError):
+    """Base of the errors that say when to come back; ``retry_after`` is in seconds."""
+
+    def __init__(
+        self,
+        detail: str | None = None,
+        *,
+        retry_after: int = 1,
+        errors: Iterable[FieldError] = (),
+    ) -> None:
+        super().__init__(detail, errors=errors)
+        self.retry_after = retry_after
+
+
+class RateLimited(RetryLater):
+    code = "rate_limited"
+    title = "Too many requests"
+    default_detail = "Too many requests; try again later."
+
+
+class Unavailable(RetryLater):
+    code = "unavailable"
+    title = "Service unavailable"
+    default_detail = "A part of the service does not answer; try again."
+
+
+class DatabaseUnavailable(Unavailable):
+    code = "database_unavailable"
+    title = "Database unavailable"
+    default_detail = "The database does not answer; try again."
+
+
+class TransactionsUnavailable(Unavailable):
+    code = "transactions_unavailable"
+    title = "Transactions unavailable"
+    default_detail = (
+        "This operation needs a transaction, and the MongoDB behind this server is a standalone; "
+        "it must be a replica set."
+    )
+
+
+class QueryTimeout(CoglexError):
+    code = "query_timeout"
+    title = "Query timeout"
+    default_detail = "The database operation took longer than its time limit."
+
+
+class below:  # noqa: N801 - reads as the statement it is
+    """Context manager: the pointers of errors raised inside lead below ``prefix``."""
+
+    def __init__(self, prefix: str) -> None:
+        self.prefix = prefix
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CoglexError):
+            error.under(self.prefix)
+
+
+class parameter:  # noqa: N801
+    """Context manager: errors raised inside lie in the query parameter ``name``."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, CoglexError):
+            error.within(self.name)

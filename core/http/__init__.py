@@ -1,0 +1,1 @@
+"""HTTP shared by the services: problems, permissions, parsing, idempotency, limits."""

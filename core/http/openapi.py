@@ -1,0 +1,177 @@
+"""Pieces of the OpenAPI document that every service uses; plain data and small builders.
+
+Read by settings (components) and by each service's ``schema`` module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+
+Schema = dict[str, Any]
+Responses = dict[tuple[int, str], OpenApiResponse]
+
+DOCUMENT: Schema = {"$ref": "#/components/schemas/Document"}
+PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
+
+COMPONENTS: Schema = {
+    "securitySchemes": {
+        "ApiKey": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-API-Key",
+            "description": "The server's secret, or a managed key with scopes.",
+        }
+    },
+    "schemas": {
+        "Document": {
+            "type": "object",
+            "description": (
+                "A JSON object. Values that JSON lacks are MongoDB Extended JSON v2: $oid, $date, "
+                "$numberLong, $numberInt, $numberDouble, $numberDecimal, $binary, $uuid."
+            ),
+            "additionalProperties": True,
+            "examples": [{"_id": "665f1d2ab7e4c81f9a3d5e70", "name": "Ada", "age": 36}],
+        },
+        "Problem": {
+            "type": "object",
+            "description": "What went wrong (RFC 9457).",
+            "required": ["type", "title", "status", "detail", "code", "request_id"],
+            "properties": {
+                "type": {"type": "string", "format": "uri-reference"},
+                "title": {"type": "string"},
+                "status": {"type": "integer", "minimum": 400, "maximum": 599},
+                "detail": {"type": "string"},
+                "code": {"type": "string", "pattern": "^[a-z0-9_]+$"},
+                "request_id": {"type": "string"},
+                "errors": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["code", "detail"],
+                        "properties": {
+                            "pointer": {"type": "string", "description": "JSON Pointer"},
+                            "parameter": {"type": "string"},
+                            "code": {"type": "string"},
+                            "detail": {"type": "string"},
+                        },
+                    },
+                },
+            },
+        },
+    },
+}
+
+_PROBLEMS: dict[int, tuple[str, str]] = {
+    400: ("Malformed or refused input", "invalid_query"),
+    401: ("The API key is missing, unknown, expired or revoked", "missing_api_key"),
+    403: ("The API key lacks the scope", "insufficient_scope"),
+    404: ("Not found", "document_not_found"),
+    409: ("A key is taken, or the first request with this Idempotency-Key runs", "duplicate_key"),
+    412: ("A precondition does not hold", "precondition_failed"),
+    413: ("The body, a document or the answer is too large", "document_too_large"),
+    415: ("The body is not JSON in UTF-8", "unsupported_media_type"),
+    422: ("Well formed, but not possible", "idempotency_key_reused"),
+    429: ("Over a rate limit; see Retry-After", "rate_limited"),
+    503: ("A part does not answer; see Retry-After", "database_unavailable"),
+    504: ("Over the time limit of a database operation", "query_timeout"),
+}
+
+
+def problems(*statuses: int) -> Responses:
+    """The problem answers of a route, beside those that every route has."""
+    every = {400, 401, 403, 429, 503, 504, *statuses}
+    return {
+        (status, "application/problem+json"): OpenApiResponse(
+            response=PROBLEM,
+            description=_PROBLEMS[status][0],
+            examples=[_problem_example(status)],
+        )
+        for status in sorted(every)
+    }
+
+
+def _problem_example(status: int) -> OpenApiExample:
+    description, code = _PROBLEMS[status]
+    return OpenApiExample(
+        code,
+        value={
+            "type": f"urn:coglex:problem:{code}",
+            "title": code.replace("_", " ").capitalize(),
+            "status": status,
+            "detail": f"{description}.",
+            "code": code,
+            "request_id": "9f2c1b7e5d3a4c60",
+        },
+        response_only=True,
+        status_codes=[str(status)],
+    )
+
+
+def success(status: int, description: str, schema: Schema, example: object) -> Responses:
+    """A successful JSON answer with one example."""
+    return {
+        (status, "application/json"): OpenApiResponse(
+            response=schema,
+            description=description,
+            examples=[
+                OpenApiExample(
+                    "example", value=example, response_only=True, status_codes=[str(status)]
+                )
+            ],
+        )
+    }
+
+
+def object_of(properties: Mapping[str, Schema]) -> Schema:
+    """An object with exactly these members."""
+    return {"type": "object", "required": list(properties), "properties": dict(properties)}
+
+
+def in_query(name: str, description: str, example: object, schema: Any = str) -> OpenApiParameter:
+    """A query parameter."""
+    return OpenApiParameter(
+        name,
+        schema,
+        OpenApiParameter.QUERY,
+        description=description,
+        examples=[OpenApiExample("example", value=example)],
+    )
+
+
+def in_path(name: str, description: str) -> OpenApiParameter:
+    """A part of the path."""
+    return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.PATH, description=description)
+
+
+def in_header(name: str, description: str) -> OpenApiParameter:
+    """A request header."""
+    return OpenApiParameter(name, str, OpenApiParameter.HEADER, description=description)
+
+
+def out_header(name: str, description: str, statuses: Sequence[int]) -> OpenApiParameter:
+    """A header of the answers with these statuses."""
+    return OpenApiParameter(
+        name, str, OpenApiParameter.HEADER, description=description, response=list(statuses)
+    )
+
+
+COLLECTION = in_path("collection", "Letters, digits, `_`, `.` and `-`; up to 64 characters.")
+IDEMPOTENCY_KEY = in_header(
+    "Idempotency-Key",
+    "1 to 255 visible ASCII characters. The same key with the same body replays the first answer "
+    "for 24 hours.",
+)
+IF_MATCH = in_header("If-Match", "Only if the stored document still has this ETag.")
+EVERYWHERE = [
+    in_header("X-Request-ID", "1 to 64 of `A-Z a-z 0-9 . _ -`; taken over, else made."),
+    out_header(
+        "X-Request-ID",
+        "The request's id, also in every log line.",
+        [200, 201, 304, 400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503, 504],
+    ),
+    out_header("Retry-After", "Seconds.", [429, 503]),
+]

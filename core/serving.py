@@ -1,0 +1,184 @@
+"""Running the server: what must be true before, the workers, and the lines a newcomer reads.
+
+Called by `manage.py serve` and, in each worker, by the WSGI entry.
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import secrets
+import signal
+import socket
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import wait
+from urllib.error import URLError
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import call_command
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+from granian.server import Server
+
+from core.data import client, embedded
+from core.data.indexes import ensure_indexes
+
+APPLICATION = "coglex_project.wsgi:application"
+THREADS = 4
+# For the requests in flight when the server is told to stop.
+STOP_SECONDS = 20
+OPERATOR = "admin"
+
+Say = Callable[[str], None]
+
+
+class CannotServe(RuntimeError):
+    """The server cannot start; the message says why, and the way out."""
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise CannotServe when another program listens there, or the address is not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = {
+                errno.EADDRINUSE: f"Port {port} is taken: stop what uses it, or set PORT",
+                errno.EACCES: f"Port {port} needs more rights: set PORT to one above 1023",
+            }.get(error.errno or 0, f"Cannot listen on {host}:{port} ({error.strerror}): set HOST")
+            raise CannotServe(f"{reason}, as in `PORT={port + 1} make run`.") from None
+
+
+@contextmanager
+def database(say: Say) -> Iterator[None]:
+    """MongoDB for as long as the server runs: the embedded one, or the one that is configured."""
+    if settings.MONGODB_URI:
+        yield
+        return
+    say("Starting MongoDB …")
+    with embedded.supervise(settings.DATA_DIR):
+        try:
+            yield
+        finally:
+            client.close()
+
+
+def set_up(say: Say) -> None:
+    """Bring Django's tables up to date, and make the first operator; says how to sign in, once."""
+    if _pending():
+        say("Preparing Django's tables …")
+        call_command("migrate", verbosity=0, interactive=False)
+    operators = get_user_model().objects
+    if not operators.filter(is_superuser=True).exists():
+        password = secrets.token_urlsafe(12)
+        operators.create_superuser(OPERATOR, password=password)
+        say(f"First operator of the admin: {OPERATOR}, password {password} (shown only now)")
+
+
+def require_tables() -> None:
+    """Raise CannotServe when migrations are missing."""
+    if _pending():
+        raise CannotServe("Django's tables are not up to date: run `manage.py migrate` first.")
+
+
+def _pending() -> bool:
+    executor = MigrationExecutor(connection)
+    return bool(executor.migration_plan(executor.loader.graph.leaf_nodes()))
+
+
+def run(say: Say) -> None:
+    """Serve until told to stop; requests in flight get their answers."""
+    ensure_indexes()
+    client.close()
+    connection.close()
+    # A fork would copy the locks of threads that do not exist in the worker.
+    multiprocessing.set_start_method("spawn", force=True)
+    threading.Thread(target=_greet, args=(say,), name="greeting", daemon=True).start()
+    Server(
+        APPLICATION,
+        address=settings.HOST,
+        port=settings.PORT,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        workers=settings.WEB_WORKERS,
+        blocking_threads=THREADS,
+        respawn_failed_workers=True,
+        respawn_interval=0,
+        workers_kill_timeout=STOP_SECONDS,
+        log_level=LogLevels.warning,
+        log_dictconfig={
+            "version": 1,
+            "disable_existing_loggers": False,
+            "loggers": {"_granian": {"level": "WARNING", "handlers": [], "propagate": True}},
+        },
+    ).serve()
+
+
+def _greet(say: Say) -> None:
+    """Once the server answers, say what a newcomer needs."""
+    address = f"http://{_host()}:{settings.PORT}"
+    if not _answers(f"{address}/healthz"):
+        return
+    kept = settings.SERVER_SECRET_FILE
+    key = settings.SERVER_SECRET if kept else "$SERVER_SECRET"
+    origin = f"(kept in {kept})" if kept else "(SERVER_SECRET from the environment)"
+    say(f"""
+Coglex serves on {address}
+
+  documentation  {address}/docs/
+  admin          {address}/admin/
+  API key        {key}  {origin}
+
+Keep a first document:
+
+  curl -H 'X-API-Key: {key}' -H 'Content-Type: application/json' \\
+       -d '{{"name": "Ada"}}' {address}/service/storage/v1/people/
+
+Ctrl-C stops it.""")
+
+
+def _host() -> str:
+    host = settings.HOST
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - the operator's choice, not a default
+        return "127.0.0.1"
+    return f"[{host}]" if ":" in host else host
+
+
+def _answers(url: str) -> bool:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(url, timeout=5):  # noqa: S310 - our own address
+                return True
+        except (URLError, OSError):
+            time.sleep(0.05)
+    return False
+
+
+def start_worker() -> None:
+    """In a worker: leave Ctrl-C to the parent, and end when the parent is gone."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    os.setsid()
+    threading.Thread(
+        target=_end_with, args=(parent.sentinel,), name="parent-watch", daemon=True
+    ).start()
+
+
+def _end_with(sentinel: int) -> None:
+    wait([sentinel])
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)
+    os._exit(1)

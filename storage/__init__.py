@@ -1,0 +1,1 @@
+"""The schemaless document store: collections of JSON documents over REST."""

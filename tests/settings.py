@@ -1,0 +1,12 @@
+"""The project's settings with an environment of their own: nothing of the machine leaks in."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+os.environ.setdefault("DJANGO_SECRET_KEY", "tests-only-" + "k" * 40)
+os.environ.setdefault("SERVER_SECRET", "tests-only-server-secret")
+os.environ.setdefault("COGLEX_DATA_DIR", tempfile.mkdtemp(prefix="coglex-tests-"))
+
+from coglex_project.settings import *  # noqa: F403
