@@ -29,7 +29,7 @@ from core.errors import InvalidCursor
 Sort = Sequence[tuple[str, int]]
 Condition = dict[str, Any]
 
-_NULL, _NUMBER, _BOOL = 2, 3, 9
+_NULL, _NUMBER, _ARRAY, _BOOL = 2, 3, 6, 9
 # The brackets of the order, with the aliases that $type knows them by. Missing fields sort as
 # null, an empty array as undefined.
 _BRACKETS: tuple[tuple[str, ...], ...] = (
@@ -147,9 +147,12 @@ def _rank(value: object) -> int | None:
 def _types(field: str, ranks: Sequence[int]) -> list[Condition]:
     """Conditions for the values of these brackets; null stands for missing fields too."""
     conditions: list[Condition] = []
-    names = [name for rank in ranks if rank > _NULL for name in _BRACKETS[rank]]
+    names = [name for rank in ranks if rank > _NULL and rank != _ARRAY for name in _BRACKETS[rank]]
     if names:
         conditions.append({field: {"$type": names}})
+    if _ARRAY in ranks:
+        # An array counts by its elements; only one inside another counts as an array.
+        conditions.append({field: {"$elemMatch": {"$type": "array"}}})
     if _NULL in ranks:
         conditions.append({field: None})
     if 1 in ranks:

@@ -159,6 +159,8 @@ class Server:
             *("--dbpath", "db", "--logpath", "mongod.log", "--logappend"),
             *("--pidfilepath", str(self.root / "mongod.pid")),
             *("--bind_ip", str(self.socket), "--filePermissions", "0600", "--replSet", "rs0"),
+            # Without this it makes a second socket, /tmp/mongodb-27017.sock, that all would share.
+            "--nounixsocket",
             *("--wiredTigerCacheSizeGB", "0.25", "--oplogSize", "50", "--noscripting"),
             *("--setParameter", "diagnosticDataCollectionEnabled=false"),
             *("--setParameter", "shutdownTimeoutMillisForSignaledShutdown=100"),

@@ -29,7 +29,7 @@ from bson.binary import UUID_SUBTYPE
 from bson.datetime_ms import DatetimeMS
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - BSON dates are decoded as naive UTC
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
 def dumps(value: object) -> bytes:
