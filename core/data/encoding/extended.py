@@ -137,10 +137,14 @@ def _to_object_id(operand: object) -> ObjectId:
 
 
 def _to_int64(operand: object) -> Int64:
+    return Int64(_within_64_bits(operand))
+
+
+def _within_64_bits(operand: object) -> int:
     number = int(_text(operand, _integer))
     if not -(2**63) <= number < 2**63:
         raise ValueError
-    return Int64(number)
+    return number
 
 
 def _to_int32(operand: object) -> int:
@@ -163,7 +167,7 @@ def _to_decimal(operand: object) -> Decimal128:
 
 def _to_date(operand: object) -> datetime | DatetimeMS:
     if isinstance(operand, dict) and list(operand) == ["$numberLong"]:
-        millis = _to_int64(operand["$numberLong"])
+        millis = _within_64_bits(operand["$numberLong"])
         since = timedelta(milliseconds=millis) if abs(millis) < 10**15 else None
         if since is None or not _FIRST - _EPOCH <= since <= _LAST - _EPOCH:
             return DatetimeMS(millis)
