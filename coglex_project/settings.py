@@ -84,6 +84,12 @@ def secret(name: str, path: Path) -> tuple[str, Path | None]:
 
 # --- where things are, and the secrets -----------------------------------------------------
 DATA_DIR = Path(text("COGLEX_DATA_DIR", str(BASE_DIR / "var"))).absolute()
+try:
+    DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+except OSError as error:
+    raise ImproperlyConfigured(
+        f"Cannot make {DATA_DIR} ({error.strerror}): set COGLEX_DATA_DIR to a place that is yours."
+    ) from None
 DEBUG = flag("DJANGO_DEBUG")
 SECRET_KEY, _ = secret("DJANGO_SECRET_KEY", DATA_DIR / "django_secret_key")
 SERVER_SECRET, SERVER_SECRET_FILE = secret("SERVER_SECRET", DATA_DIR / "server_secret")

@@ -1,0 +1,265 @@
+"""The embedded MongoDB: started by whoever comes first, stopped by whoever goes last."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+
+from core.data.embedded.server import EmbeddedError, Server, find_mongod
+from tests.processes import ROOT, eventually, is_running
+
+pytestmark = pytest.mark.slow
+
+USER = """
+import sys
+from pathlib import Path
+from core.data import embedded
+print(embedded.attach(Path(sys.argv[1])), flush=True)
+sys.stdin.readline()
+embedded.release()
+"""
+
+
+class User:
+    """A process that uses the server of a data directory until it is told to go."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", USER, str(data_dir)],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def uri(self) -> str:
+        line = self.process.stdout.readline().strip()
+        assert line, self.process.stderr.read()
+        return line
+
+    def go(self) -> None:
+        _, errors = self.process.communicate("\n", timeout=60)
+        assert self.process.returncode == 0, errors
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    yield tmp_path / "var"
+    for root in tmp_path.glob("**/mongodb"):
+        if Server(root).is_alive():
+            Server(root).stop()
+
+
+def server(data_dir: Path) -> Server:
+    return Server(data_dir / "mongodb")
+
+
+def pid_of(data_dir: Path) -> int:
+    return int((data_dir / "mongodb" / "mongod.pid").read_text())
+
+
+def write(uri: str, key: int) -> None:
+    with MongoClient(uri, timeoutMS=10_000) as client:
+        client.test.things.with_options(
+            write_concern=client.write_concern.__class__("majority", j=True)
+        ).insert_one({"_id": key})
+
+
+def read(uri: str) -> list[int]:
+    with MongoClient(uri, timeoutMS=10_000) as client:
+        return sorted(document["_id"] for document in client.test.things.find())
+
+
+def test_a_lone_user_starts_it_and_stops_it_again(data_dir):
+    user = User(data_dir)
+    write(user.uri(), 1)
+    pid = pid_of(data_dir)
+    assert is_running(pid)
+    user.go()
+    assert not is_running(pid)
+    assert not server(data_dir).is_alive()
+    again = User(data_dir)
+    assert read(again.uri()) == [1]
+    again.go()
+
+
+def test_it_is_a_replica_set_that_listens_on_no_port(data_dir):
+    user = User(data_dir)
+    with MongoClient(user.uri()) as client:
+        assert client.admin.command("hello")["setName"] == "rs0"
+        with client.start_session() as session, session.start_transaction():
+            client.test.things.insert_one({}, session=session)
+    pid = pid_of(data_dir)
+    sockets = {
+        str(entry.readlink())
+        for entry in Path(f"/proc/{pid}/fd").iterdir()
+        if str(entry.readlink()).startswith("socket:")
+    }
+    listening = [
+        line
+        for table in ("tcp", "tcp6")
+        for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]
+        if f"socket:[{line.split()[9]}]" in sockets
+    ]
+    assert listening == []
+    assert not Path("/tmp/mongodb-27017.sock").exists()
+    assert (data_dir / "mongodb").stat().st_mode & 0o777 == 0o700
+    assert server(data_dir).socket.stat().st_mode & 0o777 == 0o600
+    user.go()
+
+
+def test_users_share_one_until_the_last_goes(data_dir):
+    users = [User(data_dir) for _ in range(4)]
+    assert len({user.uri() for user in users}) == 1
+    pid = pid_of(data_dir)
+    for user in users[:3]:
+        user.go()
+        assert is_running(pid)
+    users[3].go()
+    assert not is_running(pid)
+
+
+@pytest.mark.parametrize("rounds", range(3))
+def test_killing_users_leaves_it_to_the_next(data_dir, rounds):
+    first = User(data_dir)
+    write(first.uri(), 1)
+    pid = pid_of(data_dir)
+    first.kill()
+    assert is_running(pid)
+    second = User(data_dir)
+    assert read(second.uri()) == [1]
+    assert pid_of(data_dir) == pid
+    second.go()
+    assert not is_running(pid)
+
+
+@pytest.mark.parametrize("rounds", range(3))
+def test_killing_it_and_its_users_loses_nothing(data_dir, rounds):
+    user = User(data_dir)
+    write(user.uri(), 1)
+    pid = pid_of(data_dir)
+    os.kill(pid, signal.SIGKILL)
+    user.kill()
+    eventually(lambda: not is_running(pid))
+    again = User(data_dir)
+    assert read(again.uri()) == [1]
+    again.go()
+
+
+def test_a_stale_socket_and_stale_locks_are_no_obstacle(data_dir):
+    user = User(data_dir)
+    user.uri()
+    os.kill(pid_of(data_dir), signal.SIGKILL)
+    user.kill()
+    socket = server(data_dir).socket
+    assert socket.exists()
+    (data_dir / "mongodb" / "mongod.pid").write_text(str(os.getpid()))
+    again = User(data_dir)
+    write(again.uri(), 1)
+    again.go()
+
+
+def test_a_socket_that_was_swept_away_is_made_again(data_dir):
+    user = User(data_dir)
+    user.uri()
+    server(data_dir).socket.unlink()
+    other = User(data_dir)
+    write(other.uri(), 1)
+    user.go()
+    other.go()
+
+
+@pytest.mark.parametrize(
+    "name", ["with space", "comma,and;more", "é日本", "x" * 120, "a" * 60 + "/" + "b" * 60]
+)
+def test_any_path_will_do(tmp_path, name):
+    data_dir = tmp_path / name
+    user = User(data_dir)
+    write(user.uri(), 1)
+    socket = server(data_dir).socket
+    assert len(os.fsencode(socket)) <= 103
+    if socket.parent != data_dir / "mongodb":
+        assert socket.parent.stat().st_mode & 0o777 == 0o700
+    user.go()
+    assert not server(data_dir).is_alive()
+    if socket.parent != data_dir / "mongodb":
+        socket.parent.rmdir()
+
+
+def test_a_data_directory_can_be_moved(tmp_path):
+    user = User(tmp_path / "old")
+    write(user.uri(), 1)
+    user.go()
+    (tmp_path / "old").rename(tmp_path / "new")
+    again = User(tmp_path / "new")
+    uri = again.uri()
+    write(uri, 2)
+    assert read(uri) == [1, 2]
+    again.go()
+
+
+def test_somebody_elses_socket_directory_is_not_used(tmp_path):
+    data_dir = tmp_path / ("x" * 120)
+    target = server(data_dir).socket.parent
+    target.symlink_to(tmp_path)
+    try:
+        with pytest.raises(EmbeddedError, match="belongs to somebody else"):
+            server(data_dir).start()
+    finally:
+        target.unlink()
+
+
+def fake(tmp_path, monkeypatch, script):
+    """A mongod that does what the script says."""
+    binary = tmp_path / "mongod"
+    binary.write_text(f"#!/bin/sh\n{script}\n")
+    binary.chmod(0o755)
+    monkeypatch.setattr("core.data.embedded.server.find_mongod", lambda: binary)
+
+
+@pytest.mark.parametrize(
+    ("script", "words"),
+    [
+        (
+            "echo 'mongod: error while loading shared libraries: libcurl.so.4: no' >&2; exit 127",
+            "needs the library libcurl.so.4: `apt-get install libcurl4 libssl3`",
+        ),
+        ("echo 'No space left on device' >> mongod.log; exit 100", "disk of .* is full"),
+        ("echo 'Permission denied' >> mongod.log; exit 100", "may not write"),
+        ("echo 'UPGRADE PROBLEM' >> mongod.log; exit 62", "another version of MongoDB"),
+        ("echo DBPathInUse >> mongod.log; exit 100", "Another mongod uses"),
+        ("kill -ILL $$", "AVX"),
+        ("exit 3", "exited with status 3"),
+    ],
+)
+def test_why_it_does_not_start_is_one_sentence(data_dir, tmp_path, monkeypatch, script, words):
+    fake(tmp_path, monkeypatch, script)
+    with pytest.raises(EmbeddedError, match=words) as caught:
+        server(data_dir).start()
+    assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_said_before_the_start(data_dir, monkeypatch):
+    usage = shutil.disk_usage("/")._replace(free=10 * 2**20)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    with pytest.raises(EmbeddedError, match="10 MB left, MongoDB needs 300"):
+        server(data_dir).start()
+
+
+def test_a_platform_without_a_binary_is_told_so(monkeypatch):
+    assert find_mongod().is_file()
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(EmbeddedError, match="MONGODB_URI"):
+        find_mongod()

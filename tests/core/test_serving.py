@@ -1,0 +1,238 @@
+"""`manage.py serve` as a person and a supervisor use it: real processes, real signals."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from core.data.embedded.server import Server
+from tests.processes import ROOT, SECRET, Served, environment, eventually, free_port, is_running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def served(tmp_path):
+    made = Served(tmp_path / "var")
+    yield made
+    made.stop(signal.SIGKILL if made.process.poll() is None else 0)
+    left = Server(tmp_path / "var" / "mongodb")
+    if left.is_alive():
+        left.stop()
+
+
+def test_ctrl_c_stops_all_of_it_cleanly(served):
+    workers, mongod = served.children(), served.mongod()
+    assert len(workers) >= 2
+    assert served.stop(signal.SIGINT) == 0
+    assert not any(map(is_running, [*workers, mongod]))
+    said = served.output.read_text()
+    assert "Traceback" not in said
+    assert "Unexpected exit" not in said
+
+
+def test_the_banner_holds_what_a_newcomer_needs(tmp_path):
+    served = Served(tmp_path / "var")
+    said = eventually(lambda: text if "Ctrl-C" in (text := served.output.read_text()) else None)
+    assert f"http://127.0.0.1:{served.port}/docs/" in said
+    assert f"http://127.0.0.1:{served.port}/admin/" in said
+    assert "First operator of the admin: admin, password " in said
+    assert SECRET not in said, "a secret from the environment is not printed"
+    line = re.search(r"curl .*people/", said, re.DOTALL)[0].replace("$SERVER_SECRET", SECRET)
+    curl = subprocess.run(["sh", "-c", line], capture_output=True, text=True, timeout=30)
+    assert '"inserted_count":1' in curl.stdout
+    assert served.stop() == 0
+
+
+def test_secrets_are_made_once_for_this_user_only(tmp_path):
+    made = {"COGLEX_MAKE_SECRETS": "1", "DJANGO_SECRET_KEY": "", "SERVER_SECRET": ""}
+    first = Served(tmp_path / "var", **made)
+    kept = tmp_path / "var" / "server_secret"
+    key = kept.read_text().strip()
+    assert len(key) >= 32
+    for name in ("server_secret", "django_secret_key"):
+        assert (tmp_path / "var" / name).stat().st_mode & 0o777 == 0o600
+    first.http.headers["X-API-Key"] = key
+    assert first.http.get(f"{first.storage}/").status_code == 200
+    eventually(lambda: key in first.output.read_text())
+    first.stop()
+    second = Served(tmp_path / "var", **made)
+    assert kept.read_text().strip() == key
+    assert "First operator" not in second.output.read_text()
+    second.stop()
+
+
+def test_a_request_in_flight_gets_its_answer(served):
+    served.http.post(f"{served.storage}/slow/", json=[{"n": n} for n in range(1500)])
+    slow = {
+        "pipeline": [
+            {
+                "$lookup": {
+                    "from": "slow",
+                    "as": "x",
+                    "let": {"v": "$n"},
+                    "pipeline": [{"$match": {"$expr": {"$gt": ["$n", "$$v"]}}}, {"$count": "n"}],
+                }
+            },
+            {"$count": "n"},
+        ]
+    }
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(
+            served.http.post, f"{served.storage}/slow/aggregate", json=slow, timeout=30
+        )
+        time.sleep(0.3)
+        assert not answer.done()
+        os.killpg(served.process.pid, signal.SIGTERM)
+        assert answer.result().status_code in {200, 504}
+    assert served.process.wait(30) == 0
+
+
+def test_a_killed_mongod_comes_back_and_keeps_what_was_acknowledged(served):
+    acknowledged = []
+    for turn in range(3):
+        for number in range(30):
+            answer = served.http.post(f"{served.storage}/kept/", json={"_id": f"{turn}-{number}"})
+            if answer.status_code == 201:
+                acknowledged.append(f"{turn}-{number}")
+        os.kill(served.mongod(), signal.SIGKILL)
+    documents = eventually(
+        lambda: (
+            answer.json()
+            if (answer := served.http.get(f"{served.storage}/kept/?limit=1000")).status_code == 200
+            else None
+        )
+    )
+    assert len(acknowledged) >= 60
+    assert set(acknowledged) <= {document["_id"] for document in documents}
+
+
+def test_a_killed_worker_is_replaced(served):
+    (first, *_) = served.children()
+    os.kill(first, signal.SIGKILL)
+    eventually(lambda: len(served.children()) >= 2 and first not in served.children())
+    assert eventually(served.answers)
+
+
+def test_killing_the_server_leaves_no_orphans_and_the_next_start_works(served):
+    workers = served.children()
+    served.http.put(f"{served.storage}/kept/a", json={"n": 1})
+    os.kill(served.process.pid, signal.SIGKILL)
+    served.process.wait()
+    eventually(lambda: not any(map(is_running, workers)))
+    again = Served(served.data_dir)
+    assert again.http.get(f"{again.storage}/kept/a").json() == {"_id": "a", "n": 1}
+    assert again.stop() == 0
+
+
+def test_a_command_shares_the_database_of_a_running_server(served):
+    mongod = served.mongod()
+    made = subprocess.run(
+        [sys.executable, "manage.py", "apikeys", "create", "x", "--scope", "storage:read"],
+        cwd=ROOT,
+        env=environment(served.data_dir),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    key = made.stdout.split()[0]
+    assert key.startswith("cgx_"), made.stderr
+    assert is_running(mongod)
+    answer = httpx.get(f"{served.storage}/none/", headers={"X-API-Key": key})
+    assert (answer.status_code, answer.json()) == (200, [])
+
+
+@pytest.mark.parametrize("length", ["chunked", "short"])
+def test_bodies_of_unknown_and_of_wrong_length(served, length):
+    head = f"POST /service/storage/v1/raw/ HTTP/1.1\r\nHost: localhost\r\nX-API-Key: {SECRET}\r\n"
+    head += "Content-Type: application/json\r\n"
+    with socket.create_connection(("127.0.0.1", served.port), timeout=10) as raw:
+        if length == "chunked":
+            body = 'Transfer-Encoding: chunked\r\n\r\n5\r\n{"a":\r\n4\r\n 12}\r\n0\r\n\r\n'
+            raw.sendall((head + body).encode())
+            assert raw.recv(100).startswith(b"HTTP/1.1 201")
+        else:
+            raw.sendall((head + 'Content-Length: 50\r\n\r\n{"a": 1}').encode())
+            raw.shutdown(socket.SHUT_WR)
+            raw.recv(1000)
+    stored = served.http.get(f"{served.storage}/raw/?limit=9").json()
+    assert [document["a"] for document in stored] == ([12] if length == "chunked" else [])
+
+
+def serve(data_dir, *arguments, **more):
+    return subprocess.run(
+        [sys.executable, "manage.py", "serve", *arguments],
+        cwd=ROOT,
+        env=environment(data_dir, **more),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_a_taken_port_is_one_sentence(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        ended = serve(tmp_path / "var", "--setup", PORT=str(port))
+    assert ended.returncode != 0
+    assert ended.stderr == (
+        f"CommandError: Port {port} is taken: stop what uses it, or set PORT, "
+        f"as in `PORT={port + 1} make run`.\n"
+    )
+
+
+def test_without_setup_missing_tables_are_said(tmp_path):
+    ended = serve(tmp_path / "var", PORT=str(free_port()))
+    assert ended.returncode != 0
+    assert "run `manage.py migrate` first" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("name", ["SERVER_SECRET", "DJANGO_SECRET_KEY"])
+def test_without_its_secrets_it_does_not_start(tmp_path, name):
+    ended = serve(tmp_path / "var", **{name: ""})
+    assert ended.returncode != 0
+    assert ended.stderr.startswith(f"coglex: {name} is not set.")
+    assert ended.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("PORT", "http", "PORT must be a whole number"),
+        ("WEB_WORKERS", "0", "WEB_WORKERS must be a whole number"),
+        ("DJANGO_DEBUG", "perhaps", "DJANGO_DEBUG must be on or off"),
+        ("SERVER_SECRET", "short", "SERVER_SECRET is too short"),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(tmp_path, name, value, words):
+    ended = serve(tmp_path / "var", **{name: value})
+    assert ended.returncode != 0
+    assert words in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_mongodb_is_used_and_nothing_started(tmp_path, mongodb):
+    served = Served(tmp_path / "var", MONGODB_URI=mongodb, MONGODB_DATABASE="elsewhere")
+    assert served.http.put(f"{served.storage}/kept/a", json={"n": 1}).status_code == 201
+    assert not (tmp_path / "var" / "mongodb").exists()
+    assert served.stop() == 0
+
+
+def test_a_mongodb_that_does_not_answer_is_one_sentence(tmp_path):
+    uri = f"mongodb://127.0.0.1:{free_port()}/"
+    ended = serve(tmp_path / "var", "--setup", PORT=str(free_port()), MONGODB_URI=uri)
+    assert ended.returncode != 0
+    assert "CommandError: MongoDB does not work" in ended.stderr
+    assert "Traceback" not in ended.stderr
