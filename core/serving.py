@@ -17,6 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import wait
+from typing import Any
 from urllib.error import URLError
 
 from django.conf import settings
@@ -35,6 +36,8 @@ APPLICATION = "coglex_project.wsgi:application"
 THREADS = 4
 # For the requests in flight when the server is told to stop.
 STOP_SECONDS = 20
+# Between replacements of workers that die one after the other.
+RESPAWN_PAUSE_SECONDS = 0.5
 OPERATOR = "admin"
 
 Say = Callable[[str], None]
@@ -104,7 +107,7 @@ def run(say: Say) -> None:
     # A fork would copy the locks of threads that do not exist in the worker.
     multiprocessing.set_start_method("spawn", force=True)
     threading.Thread(target=_greet, args=(say,), name="greeting", daemon=True).start()
-    Server(
+    _Server(
         APPLICATION,
         address=settings.HOST,
         port=settings.PORT,
@@ -114,7 +117,6 @@ def run(say: Say) -> None:
         workers=settings.WEB_WORKERS,
         blocking_threads=THREADS,
         respawn_failed_workers=True,
-        respawn_interval=0,
         workers_kill_timeout=STOP_SECONDS,
         log_level=LogLevels.warning,
         log_dictconfig={
@@ -123,6 +125,19 @@ def run(say: Say) -> None:
             "loggers": {"_granian": {"level": "WARNING", "handlers": [], "propagate": True}},
         },
     ).serve()
+
+
+class _Server(Server):
+    """Granian's, that never gives up: it ends when workers die twice within seconds."""
+
+    _last_respawn = 0.0
+
+    def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
+        if time.monotonic() - self._last_respawn < 5:
+            time.sleep(RESPAWN_PAUSE_SECONDS)
+        self._last_respawn = time.monotonic()
+        super()._respawn_workers(*args, **kwargs)
+        self.respawned_wrks.clear()
 
 
 def _greet(say: Say) -> None:

@@ -1,0 +1,83 @@
+"""The documentation says what the code does."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from core import errors
+from core.http.problems import status_of
+from tests.processes import ROOT, Served
+
+
+def classes(kind):
+    yield kind
+    for below in kind.__subclasses__():
+        yield from classes(below)
+
+
+def test_every_error_code_is_documented_with_its_status():
+    rows = re.findall(
+        r"^\| (\d{3}) \| `(\w+)` \|", (ROOT / "docs/errors.md").read_text(), re.MULTILINE
+    )
+    known = {(str(status_of(kind()).value), kind.code) for kind in classes(errors.CoglexError)}
+    assert set(rows) == known
+
+
+def test_the_tree_of_errors_names_every_class():
+    drawn = set(re.findall(r"[├└]── (\w+)", errors.__doc__))
+    assert drawn == {kind.__name__ for kind in classes(errors.CoglexError)} - {"CoglexError"}
+
+
+def test_every_setting_is_documented():
+    source = (ROOT / "coglex_project/settings.py").read_text()
+    read = set(re.findall(r'(?:text|positive|flag|words|secret|db_url)\(\s*"([A-Z_]+)"', source))
+    table = (ROOT / "docs/settings.md").read_text()
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    documented = {name for row in rows for name in re.findall(r"`([A-Z_]+)`", row.split("|")[1])}
+    assert documented == read
+
+
+def test_links_between_pages_lead_somewhere():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), (page.name, target)
+
+
+@pytest.mark.slow
+def test_the_readmes_curl_lines_work_as_shown(tmp_path):
+    """Run as written, but for the port and the key; every answer but its times is as printed."""
+    block = (ROOT / "README.md").read_text().split("five lines of curl")[1].split("```")[1]
+    served = Served(tmp_path / "var")
+    try:
+        script = block.replace("$(cat var/server_secret)", "a-secret-for-processes-of-tests")
+        script = script.replace("http://127.0.0.1:8000", served.url).replace(
+            "curl ", "curl -s -w '\\n' "
+        )
+        ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
+    finally:
+        served.stop()
+    shown = re.findall(r"^# (.*)$", block, re.MULTILINE)
+
+    def timeless(line):
+        return re.sub(r'"created_at":"[^"]*"', "", line)
+
+    assert [timeless(line) for line in ran.stdout.splitlines()] == [timeless(s) for s in shown]
+
+
+@pytest.mark.skipif(shutil.which("spectral") is None, reason="spectral is not installed")
+def test_the_openapi_document_lints_clean(client, tmp_path):
+    (tmp_path / "openapi.json").write_bytes(client.get("/schema").content)
+    (tmp_path / ".spectral.yaml").write_text("extends: ['spectral:oas']\n")
+    ran = subprocess.run(
+        ["spectral", "lint", "--fail-severity=hint", "openapi.json"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout
