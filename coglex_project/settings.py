@@ -272,6 +272,7 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
     "SECURITY": [{"ApiKey": []}],
     "APPEND_COMPONENTS": openapi.COMPONENTS,
+    "POSTPROCESSING_HOOKS": ["core.http.openapi.without_last_slash"],
     "PREPROCESSING_HOOKS": ["storage.schema.documented_endpoints"],
 }
 

@@ -27,7 +27,7 @@ from django.db import connection
 from django.db.migrations.executor import MigrationExecutor
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
-from granian.server import Server
+from granian.server import MPServer
 
 from core.data import client, embedded
 from core.data.indexes import ensure_indexes
@@ -127,7 +127,7 @@ def run(say: Say) -> None:
     ).serve()
 
 
-class _Server(Server):
+class _Server(MPServer):
     """Granian's, that never gives up: it ends when workers die twice within seconds."""
 
     _last_respawn = 0.0

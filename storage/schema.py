@@ -39,7 +39,7 @@ LIST_PARAMETERS = [
     in_query("sort", "A JSON object of 1 or -1, or names with `-` for descending.", "-price,name"),
     in_query("limit", "1 to 1000; 100 unless given.", 20, int),
     in_query("skip", "0 to 100,000.", 0, int),
-    in_query("count", "`true` adds `X-Total-Count`.", "true", bool),
+    in_query("count", "`true` adds `X-Total-Count`.", example=True, schema=bool),
     in_query("after", "Part of a next link; opaque.", "eJxjYBBgYGBgBAAANgAI"),
 ]
 INTEGER: Schema = {"type": "integer"}

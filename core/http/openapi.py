@@ -142,6 +142,12 @@ def in_query(name: str, description: str, example: object, schema: Any = str) ->
     )
 
 
+def without_last_slash(result: Schema, **_: Any) -> Schema:
+    """Name each path once: it answers the same with and without its last slash."""
+    paths = {path.rstrip("/"): item for path, item in result["paths"].items()}
+    return {**result, "paths": paths}
+
+
 def in_path(name: str, description: str) -> OpenApiParameter:
     """A part of the path."""
     return OpenApiParameter(name, OpenApiTypes.STR, OpenApiParameter.PATH, description=description)

@@ -40,7 +40,7 @@ class User:
             text=True,
         )
 
-    def uri(self) -> str:
+    def uri(self):
         line = self.process.stdout.readline().strip()
         assert line, self.process.stderr.read()
         return line
@@ -70,14 +70,14 @@ def pid_of(data_dir: Path) -> int:
     return int((data_dir / "mongodb" / "mongod.pid").read_text())
 
 
-def write(uri: str, key: int) -> None:
+def write(uri, key):
     with MongoClient(uri, timeoutMS=10_000) as client:
         client.test.things.with_options(
             write_concern=client.write_concern.__class__("majority", j=True)
         ).insert_one({"_id": key})
 
 
-def read(uri: str) -> list[int]:
+def read(uri):
     with MongoClient(uri, timeoutMS=10_000) as client:
         return sorted(document["_id"] for document in client.test.things.find())
 

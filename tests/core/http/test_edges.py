@@ -342,12 +342,12 @@ def test_the_openapi_document_is_valid_and_complete(client):
     assert document["openapi"].startswith("3.1")
     validate(document)
     routes = {
-        f"/service/storage/v1/{path}": set(methods.split())
+        f"/service/storage/v1{path}": set(methods.split())
         for path, methods in {
             "": "get post",
-            "{collection}/": "get post patch delete",
-            "{collection}/{key}/": "get put patch delete",
-            "{collection}/aggregate/": "post",
+            "/{collection}": "get post patch delete",
+            "/{collection}/{key}": "get put patch delete",
+            "/{collection}/aggregate": "post",
         }.items()
     }
     assert {path: set(item) for path, item in document["paths"].items()} == routes

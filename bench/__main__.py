@@ -1,0 +1,33 @@
+"""`make bench`: requests per second of the main routes, then the proofs that take minutes.
+
+`python -m bench figures|proofs` runs one of the two. A server of its own is started in a
+temporary directory and stopped again.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from bench import figures, proofs
+from tests.processes import Served
+
+PARTS = {"figures": figures.run, "proofs": proofs.run}
+
+
+def main() -> None:
+    """Run the parts that are named, or all."""
+    chosen = sys.argv[1:] or list(PARTS)
+    for name in chosen:
+        if name not in PARTS:
+            sys.exit(f"bench: {name!r} is not one of {', '.join(PARTS)}")
+        with tempfile.TemporaryDirectory(prefix="coglex-bench-") as directory:
+            served = Served(Path(directory) / "var")
+            try:
+                PARTS[name](served)
+            finally:
+                served.stop()
+
+
+main()
