@@ -185,8 +185,14 @@ CACHES = {
     if text("REDIS_URL")
     else {"BACKEND": "core.data.cache.MongoCache"}
 }
-# django-ratelimit knows only the caches that Django ships; MongoCache increments atomically.
-SILENCED_SYSTEM_CHECKS = ["django_ratelimit.W001"]
+SILENCED_SYSTEM_CHECKS = [
+    # django-ratelimit knows only the caches that Django ships; MongoCache increments atomically.
+    "django_ratelimit.W001",
+    # These look for Django's middleware by name; ours are subclasses, for browsers' paths only.
+    "security.W001",
+    "security.W002",
+    "security.W003",
+]
 
 LANGUAGE_CODE = "en-us"
 TIME_ZONE = "UTC"

@@ -18,7 +18,7 @@ from core.data.encoding import decode_document, decode_value, dumps, loads
 from core.errors import CoglexError, InvalidDocument, InvalidJSON
 
 
-def stored(text: bytes) -> dict:
+def stored(text):
     """What comes back of a document after MongoDB kept it."""
     raw = bson.encode(decode_document(loads(text)), codec_options=CODEC)
     return json.loads(dumps(bson.decode(raw, CODEC)))

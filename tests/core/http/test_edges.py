@@ -6,7 +6,7 @@ import json
 
 import pytest
 from django.http import HttpResponse
-from django.test import RequestFactory, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import get_resolver
 from rest_framework.permissions import AllowAny
 from rest_framework.test import APIRequestFactory
@@ -355,3 +355,22 @@ def test_the_openapi_document_is_valid_and_complete(client):
         for operation in item.values():
             assert {"summary", "description", "operationId", "tags"} <= set(operation)
             assert {"400", "401", "403", "503", "504"} <= set(operation["responses"])
+
+
+@pytest.mark.django_db
+def test_the_admin_has_the_protections_of_djangos_middleware(settings):
+    settings.SECURE_HSTS_SECONDS = 60
+    browser = Client(enforce_csrf_checks=True)
+    page = browser.get("/admin/login/", secure=True)
+    assert page["X-Frame-Options"] == "DENY"
+    assert page["Strict-Transport-Security"].startswith("max-age=60")
+    assert page["X-Content-Type-Options"] == "nosniff"
+    assert browser.post("/admin/login/", {"username": "x", "password": "y"}).status_code == 403
+
+
+@pytest.mark.parametrize("path", [BASE, "/healthz", "/service/none"])
+def test_an_api_path_never_redirects_and_sets_no_cookie(path):
+    with override_settings(SECURE_SSL_REDIRECT=True):
+        answer = APIClient().get(path)
+    assert answer.status_code in {200, 404}
+    assert not answer.cookies
