@@ -6,3 +6,8 @@ from django.apps import AppConfig
 class CoreConfig(AppConfig):
     name = "core"
     verbose_name = "Coglex"
+
+    def ready(self) -> None:
+        """Load the modules that declare indexes, whatever the process is going to serve."""
+        from core import audit  # noqa: F401
+        from core.data import cache, idempotency  # noqa: F401

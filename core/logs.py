@@ -121,7 +121,9 @@ def _keep_prefix(match: re.Match[str]) -> str:
 
 
 def _render_json(logger: object, method: str, event: Event) -> bytes:
-    return orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    line = orjson.dumps(event, default=repr, option=orjson.OPT_NON_STR_KEYS)
+    # Line separators that JSON leaves alone, and some readers do not.
+    return line.replace(b"\xe2\x80\xa8", b"\\u2028").replace(b"\xe2\x80\xa9", b"\\u2029")
 
 
 def _render_line(logger: object, method: str, event: Event) -> bytes:

@@ -319,6 +319,7 @@ def test_readyz_names_what_does_not_answer(monkeypatch):
     assert answer["Retry-After"] == "1"
 
 
+@pytest.mark.django_db
 def test_the_documentation_page_loads_nothing_from_elsewhere(client):
     page = client.get("/docs")
     assert page.status_code == 200
