@@ -11,7 +11,7 @@ help: ## Show what can be made
 	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1	/'
 
 run: $(VENV)/run.stamp ## Serve the API on http://127.0.0.1:8000
-	@COGLEX_MAKE_SECRETS=1 $(BIN)/python manage.py serve --setup
+	@exec env COGLEX_MAKE_SECRETS=1 $(BIN)/python manage.py serve --setup
 
 test: $(VENV)/test.stamp ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)

@@ -16,6 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 from typing import Any
 from urllib.error import URLError
@@ -55,11 +56,35 @@ def check_port(host: str, port: int) -> None:
         try:
             probe.bind((host, port))
         except OSError as error:
-            reason = {
-                errno.EADDRINUSE: f"Port {port} is taken: stop what uses it, or set PORT",
-                errno.EACCES: f"Port {port} needs more rights: set PORT to one above 1023",
-            }.get(error.errno or 0, f"Cannot listen on {host}:{port} ({error.strerror}): set HOST")
-            raise CannotServe(f"{reason}, as in `PORT={port + 1} make run`.") from None
+            other = f"`PORT={max(port + 1, 8000)} make run`"
+            raise CannotServe(
+                {
+                    errno.EADDRINUSE: f"Port {port} is taken: stop what uses it, or set PORT, "
+                    f"as in {other}.",
+                    errno.EACCES: f"Port {port} needs more rights: set PORT, as in {other}.",
+                }.get(
+                    error.errno or 0,
+                    f"Cannot listen on {host}:{port} ({error.strerror}): set HOST to an address "
+                    "of this machine, such as 127.0.0.1.",
+                )
+            ) from None
+        except OverflowError:
+            raise CannotServe(f"There is no port {port}: set PORT to at most 65535.") from None
+
+
+def interrupt_once() -> None:
+    """Make the first Ctrl-C or SIGTERM a KeyboardInterrupt; later ones cannot cut clean-up short.
+
+    Until the workers are started, which answer for themselves from then on.
+    """
+
+    def interrupt(*_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
 
 @contextmanager
@@ -106,6 +131,7 @@ def run(say: Say) -> None:
     connection.close()
     # A fork would copy the locks of threads that do not exist in the worker.
     multiprocessing.set_start_method("spawn", force=True)
+    resource_tracker.ensure_running()
     threading.Thread(target=_greet, args=(say,), name="greeting", daemon=True).start()
     _Server(
         APPLICATION,
@@ -128,16 +154,57 @@ def run(say: Say) -> None:
 
 
 class _Server(MPServer):
-    """Granian's, that never gives up: it ends when workers die twice within seconds."""
+    """Granian's, that never gives up: it ends when workers die twice within seconds.
+
+    A second Ctrl-C ends it without waiting for requests, and so does a terminal that is closed.
+    """
 
     _last_respawn = 0.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._in_terminal = os.isatty(0)
+
+    def signal_handler_interrupt(self, *args: Any) -> None:
+        # Supervisors and make may send SIGTERM twice; a second Ctrl-C is a person's.
+        if self.interrupt_signal and args[0] == signal.SIGINT:
+            for process in multiprocessing.active_children():
+                process.kill()
+        granian: Any = super()
+        granian.signal_handler_interrupt(*args)
+
+    def signal_handler_reload(self, *args: Any) -> None:
+        granian: Any = super()
+        if self._in_terminal:
+            granian.signal_handler_interrupt(*args)
+        else:
+            granian.signal_handler_reload(*args)
+
+    def _spawn_workers(self, *args: Any) -> None:
+        granian: Any = super()
+        with _interrupts_blocked():
+            granian._spawn_workers(*args)
 
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
         if time.monotonic() - self._last_respawn < 5:
             time.sleep(RESPAWN_PAUSE_SECONDS)
         self._last_respawn = time.monotonic()
-        super()._respawn_workers(*args, **kwargs)
+        with _interrupts_blocked():
+            super()._respawn_workers(*args, **kwargs)
         self.respawned_wrks.clear()
+        if self.interrupt_signal:
+            # Granian forgets what came while it looked at the dead.
+            self.main_loop_interrupt.set()
+
+
+@contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """Workers inherit this: Ctrl-C, which a terminal sends to all, is for the parent alone."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _greet(say: Say) -> None:
@@ -182,7 +249,7 @@ def _answers(url: str) -> bool:
 
 
 def start_worker() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end when the parent is gone."""
+    """In a worker: leave the terminal to the parent, and end when the parent is gone."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return

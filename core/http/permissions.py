@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any, NoReturn
+from typing import Any, ClassVar, NoReturn
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -20,6 +20,7 @@ from core.apikeys import Principal, authenticate
 from core.errors import CoglexError, Forbidden, InsufficientScope, MissingAPIKey
 from core.http import limits
 from core.http.carried import AnyRequest, carried
+from core.http.signed_in import signed_in_user
 
 View = Callable[..., HttpResponse]
 
@@ -79,6 +80,25 @@ class HasAnyScope(HasAPIKey):
             raise InsufficientScope(f"The API key has no scope of the service {view.service}.")
 
 
+class HasSession(BasePermission):
+    """A session of a signed-in user: of any collection, or of the one named with ``of``."""
+
+    collection: ClassVar[str | None] = None
+
+    @classmethod
+    def of(cls, collection: str) -> type[HasSession]:
+        """The permission for the users of one collection, such as ``HasSession.of("staff")``."""
+        return type(f"HasSessionOf_{collection}", (cls,), {"collection": collection})
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        try:
+            signed_in_user(request, self.collection)
+        except CoglexError as error:
+            carried(request).refusal = error
+            return False
+        return True
+
+
 def require(principal: Principal, service: str, collection: str | None, action: str) -> None:
     """Raise InsufficientScope unless the principal may do this."""
     if not principal.scopes.allow(service, collection, action):
@@ -97,6 +117,21 @@ def protected(service: str, collection: str | None = None) -> Callable[[View], V
             action = "read" if request.method in SAFE_METHODS else "write"
             require(identify(request), service, collection, action)
             return view(request, *args, **kwargs)
+
+        return checked
+
+    return decorate
+
+
+def authenticated(collection: str | None = None) -> Callable[[View], View]:
+    """Let a plain view be called only by a signed-in user, whose document it gets after the
+    request."""
+
+    def decorate(view: View) -> View:
+        @wraps(view)
+        def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+            user = signed_in_user(request, collection)
+            return view(request, user, *args, **kwargs)
 
         return checked
 

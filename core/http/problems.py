@@ -72,6 +72,8 @@ def problem(error: CoglexError, request_id: str) -> HttpResponse:
         response["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.MissingAPIKey | errors.InvalidAPIKey):
         response["WWW-Authenticate"] = "ApiKey"
+    if isinstance(error, errors.NotSignedIn):
+        response["WWW-Authenticate"] = "Session"
     if isinstance(error, errors.MethodNotAllowed):
         response["Allow"] = ", ".join(error.allowed)
     return response

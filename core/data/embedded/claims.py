@@ -54,40 +54,51 @@ def _claim(server: Server) -> int:
         server.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         server.root.chmod(0o700)
     except OSError as error:
-        raise EmbeddedError(
-            f"Cannot use {server.root}: {error.strerror}. Set COGLEX_DATA_DIR to a directory that "
-            "is yours."
-        ) from None
+        raise _unusable(server.root, error) from None
     with _starting(server):
         users = _open(server.root / "users.lock")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
             _ensure_running(server)
         except BaseException:
-            os.close(users)
+            _leave(server, users)
             raise
     return users
 
 
 def _ensure_running(server: Server) -> None:
     """Start the server, or take over one that lives; called under the start lock."""
-    if server.is_alive() and not server.is_reachable():
-        server.stop()
     if server.is_alive():
-        server.wait_until_primary()
-    else:
-        server.start()
+        if server.is_reachable() and server.wait_until_primary():
+            return
+        server.stop()
+    server.start()
 
 
 def release() -> None:
-    """Stop using all servers; the last user of one stops it."""
+    """Stop using all servers; the last user of one stops it. Raises EmbeddedError."""
+    for root in list(_claims):
+        _release(root)
+
+
+def _release(root: Path) -> None:
     with _lock:
-        while _claims:
-            _, claim = _claims.popitem()
-            with _starting(claim.server):
-                os.close(claim.users)
-                if _is_unused(claim.server):
-                    claim.server.stop()
+        claim = _claims.pop(root, None)
+        if claim is None:
+            return
+        if not root.exists():
+            # mongod ends by itself when its files are gone.
+            os.close(claim.users)
+            return
+        with _starting(claim.server):
+            _leave(claim.server, claim.users)
+
+
+def _leave(server: Server, users: int) -> None:
+    """Give up a claim, and stop the server if it was the last; called under the start lock."""
+    os.close(users)
+    if _is_unused(server):
+        server.stop()
 
 
 def _is_unused(server: Server) -> bool:
@@ -104,8 +115,9 @@ def _is_unused(server: Server) -> bool:
 @contextmanager
 def supervise(data_dir: Path) -> Iterator[str]:
     """Use the server, and start it again whenever it dies, until the block ends."""
+    root = data_dir / "mongodb"
     uri = attach(data_dir)
-    server = _claims[data_dir / "mongodb"].server
+    server = _claims[root].server
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(server, ended), name="mongod-watch", daemon=True)
     watch.start()
@@ -114,19 +126,19 @@ def supervise(data_dir: Path) -> Iterator[str]:
     finally:
         ended.set()
         watch.join()
-        release()
+        _release(root)
 
 
 def _watch(server: Server, ended: threading.Event) -> None:
     pause = WATCH_SECONDS
     while not ended.wait(pause):
-        if server.is_alive() and server.is_reachable():
-            pause = WATCH_SECONDS
-            continue
-        log.warning("mongodb_died", action="starting it again")
         try:
-            with _starting(server):
-                _ensure_running(server)
+            if not (server.is_alive() and server.is_reachable()):
+                log.warning("mongodb_died", action="starting it again")
+                # A directory that is gone is not made anew: that would serve an empty database.
+                with _starting(server):
+                    _ensure_running(server)
+            pause = WATCH_SECONDS
         except (EmbeddedError, OSError) as error:
             pause = min(max(1, pause * 2), MAX_BACKOFF_SECONDS)
             log.error("mongodb_cannot_start", reason=str(error), next_try_seconds=pause)
@@ -134,11 +146,7 @@ def _watch(server: Server, ended: threading.Event) -> None:
 
 @contextmanager
 def _starting(server: Server) -> Iterator[None]:
-    try:
-        descriptor = _open(server.root / "start.lock")
-    except FileNotFoundError:
-        server.root.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = _open(server.root / "start.lock")
+    descriptor = _open(server.root / "start.lock")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
@@ -147,7 +155,23 @@ def _starting(server: Server) -> Iterator[None]:
 
 
 def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: OSError) -> EmbeddedError:
+    return EmbeddedError(
+        f"Cannot use {path}: {error.strerror}. Set COGLEX_DATA_DIR to a directory that is yours."
+    )
+
+
+def _release_at_exit() -> None:
+    try:
+        release()
+    except EmbeddedError as error:
+        log.error("mongodb_not_stopped", reason=str(error))
 
 
 def _forget() -> None:
@@ -161,4 +185,4 @@ def _forget() -> None:
 
 
 os.register_at_fork(after_in_child=_forget)
-atexit.register(release)
+atexit.register(_release_at_exit)

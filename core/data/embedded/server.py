@@ -15,6 +15,7 @@ import signal
 import subprocess
 import threading
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,13 @@ class Server:
 
     def is_alive(self) -> bool:
         """Whether that mongod's process exists."""
-        descriptor = os.open(self.alive_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            descriptor = os.open(self.alive_lock, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            # Shared: processes that ask at the same moment do not take each other for mongod.
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
         finally:
@@ -85,10 +90,11 @@ class Server:
 
     def start(self) -> None:
         """Start mongod and return when it takes writes; raises EmbeddedError."""
+        mongod = find_mongod()
         self._prepare()
-        process = self._spawn(find_mongod())
+        said_before = self.log.stat().st_size if self.log.exists() else 0
         try:
-            self._wait_until_primary(process)
+            self._wait_until_primary(self._spawn(mongod), said_before)
         except BaseException:
             self.stop()
             raise
@@ -133,7 +139,8 @@ class Server:
     def _spawn(self, mongod: Path) -> subprocess.Popen[bytes]:
         alive = os.open(self.alive_lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # Waits for those who only ask whether it is alive, and no longer than a moment.
+            fcntl.flock(alive, fcntl.LOCK_EX)
             with open(self.root / "mongod.out", "wb", opener=_private) as out:
                 process = subprocess.Popen(  # noqa: S603 - our own binary and options
                     [str(mongod), *self._options()],
@@ -168,24 +175,27 @@ class Server:
             *tests,
         ]
 
-    def _wait_until_primary(self, process: subprocess.Popen[bytes]) -> None:
+    def _wait_until_primary(self, process: subprocess.Popen[bytes], said_before: int) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if process.returncode is not None or not self.is_alive():
                 process.wait()
-                raise EmbeddedError(self._diagnosis(process.returncode))
+                raise EmbeddedError(self._diagnosis(process.returncode, said_before))
             if self.is_reachable() and self._ask():
                 return
             time.sleep(0.02)
         raise EmbeddedError(f"MongoDB did not start within {START_SECONDS} s; see {self.log}.")
 
-    def wait_until_primary(self) -> None:
-        """Wait for a server that another process has started."""
+    def wait_until_primary(self) -> bool:
+        """Wait for a server that another process has started; False when it ends instead."""
         deadline = time.monotonic() + START_SECONDS
         while not self._ask():
-            if not self.is_alive() or time.monotonic() > deadline:
+            if not self.is_alive():
+                return False
+            if time.monotonic() > deadline:
                 raise EmbeddedError(f"MongoDB does not answer; see {self.log}.")
             time.sleep(0.05)
+        return True
 
     def _ask(self) -> bool:
         """One try to reach it; makes it a replica set of one, under its present path."""
@@ -225,17 +235,24 @@ class Server:
             while self.is_alive() and time.monotonic() < deadline:
                 # It writes its pid soon after it has started; until then there is none.
                 if not signalled and (pid := _read_pid(pids)):
-                    os.kill(pid, sent)
+                    with suppress(ProcessLookupError):
+                        os.kill(pid, sent)
                     signalled = True
                 time.sleep(0.01)
             if not self.is_alive():
-                self.socket.unlink(missing_ok=True)
+                self._remove_socket()
                 return
         raise EmbeddedError(f"MongoDB does not stop; see {self.log}.")
 
-    def _diagnosis(self, status: int | None) -> str:
-        """Why mongod exited, in one sentence, from its own words."""
-        said = _tail(self.root / "mongod.out") + _tail(self.log)
+    def _remove_socket(self) -> None:
+        self.socket.unlink(missing_ok=True)
+        if self.socket.parent != self.root:
+            with suppress(OSError):
+                self.socket.parent.rmdir()
+
+    def _diagnosis(self, status: int | None, said_before: int) -> str:
+        """Why mongod exited, in one sentence, from what it said in this run."""
+        said = _tail(self.root / "mongod.out", 0) + _tail(self.log, said_before)
         if library := re.search(r"error while loading shared libraries: (\S+?):", said):
             return (
                 f"MongoDB needs the library {library[1]}: `apt-get install libcurl4 libssl3` "
@@ -284,10 +301,10 @@ def _read_pid(path: Path) -> int | None:
         return None
 
 
-def _tail(path: Path) -> str:
+def _tail(path: Path, start: int) -> str:
     try:
         with path.open("rb") as file:
-            file.seek(max(0, path.stat().st_size - 20_000))
+            file.seek(max(start, path.stat().st_size - 20_000))
             return file.read().decode("utf-8", "replace")
     except OSError:
         return ""

@@ -24,6 +24,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        serving.interrupt_once()
         try:
             serving.check_port(settings.HOST, settings.PORT)
             with serving.database(self._say):

@@ -12,10 +12,10 @@ from rest_framework.permissions import AllowAny
 from rest_framework.test import APIRequestFactory
 
 from core.data.client import internal
-from core.errors import InsufficientScope, MissingAPIKey
-from core.http import limits
+from core.errors import InsufficientScope, MissingAPIKey, NotSignedIn
+from core.http import limits, signed_in
 from core.http.addresses import client_address
-from core.http.permissions import DenyAll, HasAPIKey, protected
+from core.http.permissions import DenyAll, HasAPIKey, HasSession, authenticated, protected
 from core.http.views import ServiceViewSet, answer
 from tests.conftest import APIClient, assert_problem
 
@@ -375,3 +375,49 @@ def test_an_api_path_never_redirects_and_sets_no_cookie(path):
         answer = APIClient().get(path)
     assert answer.status_code in {200, 404}
     assert not answer.cookies
+
+
+class TestSignedIn:
+    """Permissions that ask for a user; here the test is the service that keeps them."""
+
+    ADA = {"_id": "1", "_key": "ada", "name": "Ada"}
+
+    @pytest.fixture
+    def ada(self, monkeypatch):
+        def find(request, collection):
+            known = collection in {None, "staff"} and request.META.get("HTTP_X_TEST") == "ada"
+            return self.ADA if known else None
+
+        monkeypatch.setattr(signed_in, "_finders", [])
+        signed_in.register(find)
+
+    def test_without_a_service_of_users_nobody_is_signed_in(self):
+        response = viewset(HasSession)(APIRequestFactory().get("/"))
+        assert (response.status_code, json.loads(response.content)["code"]) == (
+            401,
+            "not_signed_in",
+        )
+
+    def test_a_session_of_any_or_of_a_named_collection(self, ada):
+        get = APIRequestFactory().get
+        signed = {"HTTP_X_TEST": "ada"}
+        for permission, status in (
+            (HasSession, 200),
+            (HasSession.of("staff"), 200),
+            (HasSession.of("customers"), 401),
+            (HasSession.of("staff") & HasAPIKey, 401),
+            (HasSession.of("customers") | HasSession.of("staff"), 200),
+        ):
+            assert viewset(permission)(get("/", **signed)).status_code == status
+        assert viewset(HasSession)(get("/")).status_code == 401
+        both = {**signed, "HTTP_X_API_KEY": APIClient().key}
+        assert viewset(HasSession.of("staff") & HasAPIKey)(get("/", **both)).status_code == 200
+
+    def test_a_plain_view_gets_the_user_document(self, ada):
+        @authenticated("staff")
+        def view(request, user):
+            return HttpResponse(user["name"])
+
+        assert view(RequestFactory().get("/", HTTP_X_TEST="ada")).content == b"Ada"
+        with pytest.raises(NotSignedIn):
+            view(RequestFactory().get("/"))
