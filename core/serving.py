@@ -183,7 +183,7 @@ class _Server(MPServer):
     def _spawn_workers(self, *args: Any) -> None:
         granian: Any = super()
         with _interrupts_blocked():
-            granian._spawn_workers(*args)
+            granian._spawn_workers(*args)  # noqa: SLF001 - there is no other place
 
     def _respawn_workers(self, *args: Any, **kwargs: Any) -> None:
         if time.monotonic() - self._last_respawn < 5:
