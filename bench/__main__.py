@@ -1,7 +1,7 @@
 """`make bench`: requests per second of the main routes, then the proofs that take minutes.
 
-`python -m bench figures|proofs` runs one of the two. A server of its own is started in a
-temporary directory and stopped again.
+`python -m bench NAME …` runs some of: figures, inserts, increments, kills, walk, growth. A server
+of its own is started in a temporary directory and stopped again.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from bench import figures, proofs
 from tests.processes import Served
 
-PARTS = {"figures": figures.run, "proofs": proofs.run}
+PARTS = {"figures": figures.run, **proofs.PROOFS}
 
 
 def main() -> None:

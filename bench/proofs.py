@@ -8,20 +8,16 @@ import signal
 import statistics
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
+from pymongo import MongoClient
 
 from bench.figures import memory
+from core.data.embedded.server import Server
 from tests.processes import SECRET, Served, eventually
-
-
-def run(served: Served) -> None:
-    """All proofs, one after the other."""
-    for proof in (inserts, increments, kills, walk, growth):
-        started = time.monotonic()
-        print(f"{proof.__name__}: {proof(served)} ({time.monotonic() - started:.0f} s)", flush=True)
 
 
 def _client() -> httpx.Client:
@@ -96,8 +92,9 @@ def kills(served: Served) -> str:
     return f"{whole} of 20 kills lost nothing of {len(acknowledged)} acknowledged writes"
 
 
-def _walk(served: Served, name: str, query: str) -> tuple[list[dict[str, Any]], list[float]]:
-    found, times = [], []
+def _walk(served: Served, name: str, query: str) -> tuple[list[dict[str, Any]], list[float], str]:
+    """What following next links finds, the time of each page, and the path of the 1,000th."""
+    found, times, deep = [], [], ""
     path: str | None = f"/service/storage/v1/{name}/?{query}"
     while path:
         started = time.perf_counter()
@@ -106,7 +103,9 @@ def _walk(served: Served, name: str, query: str) -> tuple[list[dict[str, Any]], 
         found += answer.json()
         link = answer.links.get("next")
         path = link["url"] if link else None
-    return found, times
+        if len(times) == 999:
+            deep = path or ""
+    return found, times, deep
 
 
 def walk(served: Served) -> str:
@@ -126,22 +125,36 @@ def walk(served: Served) -> str:
                 http.delete(f"{served.storage}/walked/t{count - 1}")
 
     results = []
-    for sort in ("_id", "a"):
-        stop.clear()
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        found, times = _walk(served, "walked", f"limit=100&sort={sort}")
-        stop.set()
-        thread.join()
-        stayed = [document["_id"] for document in found if document["_id"].startswith("s")]
-        first = statistics.median(times[:20])
-        last = statistics.median(times[980:1000])
-        once = len(stayed) == len(set(stayed)) == 100_000
-        results.append(
-            f"by {sort}: each once: {once}, page 1,000 costs {last / first:.2f} × page 1 "
-            f"({first * 1000:.1f} → {last * 1000:.1f} ms)"
-        )
+    with MongoClient(Server(served.data_dir / "mongodb").uri) as driver:
+        target = driver["coglex"]["walked"]
+        target.create_index([("a", 1), ("_id", 1)])
+        for sort in ("_id", "a"):
+            stop.clear()
+            thread = threading.Thread(target=disturb)
+            thread.start()
+            found, times, deep = _walk(served, "walked", f"limit=100&sort={sort}")
+            stop.set()
+            thread.join()
+            stayed = [document["_id"] for document in found if document["_id"].startswith("s")]
+            once = len(stayed) == len(set(stayed)) == 100_000
+            ratio = _ratio(served, f"/service/storage/v1/walked/?limit=100&sort={sort}", deep)
+            results.append(f"by {sort}: {len(times)} pages, each once: {once}, {ratio}")
+        target.drop_indexes()
+        ratio = _ratio(served, "/service/storage/v1/walked/?limit=100&sort=a", deep)
+        results.append(f"by a without an index: {ratio}")
     return "; ".join(results)
+
+
+def _ratio(served: Served, first: str, deep: str) -> str:
+    """The cost of page 1,000 against page 1, as medians of 20 interleaved calls."""
+    times: dict[str, list[float]] = {first: [], deep: []}
+    for _ in range(20):
+        for path, seen in times.items():
+            started = time.perf_counter()
+            served.http.get(served.url + path)
+            seen.append(time.perf_counter() - started)
+    one, thousand = (statistics.median(seen) * 1000 for seen in times.values())
+    return f"page 1,000 costs {thousand / one:.2f} × page 1 ({one:.1f} → {thousand:.1f} ms)"
 
 
 def growth(served: Served) -> str:
@@ -167,3 +180,14 @@ def growth(served: Served) -> str:
             list(pool.map(client, range(4)))
         seen.append(sum(memory(served)) // 1024)
     return f"{' → '.join(map(str, seen))} MB over {5 * 4 * 312 * 8} requests"
+
+
+def _told(proof: Callable[[Served], str]) -> Callable[[Served], None]:
+    def run(served: Served) -> None:
+        started = time.monotonic()
+        print(f"{proof.__name__}: {proof(served)} ({time.monotonic() - started:.0f} s)", flush=True)
+
+    return run
+
+
+PROOFS = {proof.__name__: _told(proof) for proof in (inserts, increments, kills, walk, growth)}

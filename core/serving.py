@@ -168,8 +168,9 @@ class _Server(MPServer):
     def signal_handler_interrupt(self, *args: Any) -> None:
         # Supervisors and make may send SIGTERM twice; a second Ctrl-C is a person's.
         if self.interrupt_signal and args[0] == signal.SIGINT:
-            for process in multiprocessing.active_children():
-                process.kill()
+            workers: list[Any] = self.wrks
+            for worker in workers:
+                worker.kill()
         granian: Any = super()
         granian.signal_handler_interrupt(*args)
 

@@ -7,11 +7,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 from pymongo import MongoClient
 
+from core.data import embedded
+from core.data.embedded import claims
 from core.data.embedded.server import EmbeddedError, Server, find_mongod
 from tests.processes import ROOT, eventually, is_running
 
@@ -139,7 +143,7 @@ def test_users_share_one_until_the_last_goes(data_dir):
     assert not is_running(pid)
 
 
-@pytest.mark.parametrize("rounds", range(3))
+@pytest.mark.parametrize("rounds", range(2))
 def test_killing_users_leaves_it_to_the_next(data_dir, rounds):
     first = User(data_dir)
     write(first.uri(), 1)
@@ -202,8 +206,121 @@ def test_any_path_will_do(tmp_path, name):
         assert socket.parent.stat().st_mode & 0o777 == 0o700
     user.go()
     assert not server(data_dir).is_alive()
-    if socket.parent != data_dir / "mongodb":
-        socket.parent.rmdir()
+    assert not socket.exists()
+    assert socket.parent == data_dir / "mongodb" or not socket.parent.exists()
+
+
+def test_a_socket_directory_that_was_swept_away_is_made_again(tmp_path):
+    data_dir = tmp_path / ("x" * 120)
+    with embedded.supervise(data_dir) as uri:
+        pid = pid_of(data_dir)
+        shutil.rmtree(server(data_dir).socket.parent)
+        eventually(lambda: not is_running(pid) and server(data_dir).socket.exists())
+        write(uri, 1)
+    assert not server(data_dir).is_alive()
+
+
+def test_supervision_outlives_a_directory_that_is_away(data_dir, monkeypatch):
+    said = []
+    monkeypatch.setattr(claims.log, "error", lambda event, **more: said.append((event, more)))
+    with embedded.supervise(data_dir) as uri:
+        write(uri, 1)
+        away = data_dir.rename(data_dir.with_name("away"))
+        eventually(lambda: said)
+        assert not data_dir.exists(), "an empty database in its place would look like lost data"
+        away.rename(data_dir)
+        os.kill(pid_of(data_dir), signal.SIGKILL)
+        eventually(lambda: not server(data_dir).is_alive() or server(data_dir).is_reachable())
+        assert read(uri) == [1]
+    (event, more) = said[0]
+    assert (event, "No such file or directory" in more["reason"]) == ("mongodb_cannot_start", True)
+    assert not server(data_dir).is_alive()
+
+
+def test_a_directory_that_is_gone_for_good_does_not_hinder_the_end(data_dir):
+    with embedded.supervise(data_dir):
+        pid = pid_of(data_dir)
+        os.kill(pid, signal.SIGSTOP)
+        shutil.rmtree(data_dir)
+    os.kill(pid, signal.SIGKILL)
+    assert not data_dir.exists()
+
+
+def test_a_fork_has_a_claim_of_its_own(data_dir):
+    script = """
+import os, sys
+from pathlib import Path
+from core.data import embedded
+data_dir = Path(sys.argv[1])
+embedded.attach(data_dir)
+go, told = os.pipe()
+done, tell = os.pipe()
+if os.fork() == 0:
+    print(embedded.attach(data_dir), flush=True)
+    os.write(tell, b".")
+    os.read(go, 1)
+    embedded.release()
+    print("child", os.path.exists(data_dir / "mongodb" / "mongod.sock"), flush=True)
+    os._exit(0)
+os.read(done, 1)
+embedded.release()
+print("parent", os.path.exists(data_dir / "mongodb" / "mongod.sock"), flush=True)
+os.write(told, b".")
+os.wait()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", script, str(data_dir)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    uri, *rest = ended.stdout.splitlines()
+    assert uri == server(data_dir).uri
+    assert rest == ["parent True", "child False"], ended.stderr
+
+
+def test_an_interrupt_while_it_starts_leaves_nothing(data_dir):
+    for moment in (0.0, 0.05, 0.1, 0.3):
+        user = User(data_dir)
+        eventually((data_dir / "mongodb" / "start.lock").exists)
+        time.sleep(moment)
+        user.process.send_signal(signal.SIGINT)
+        user.process.communicate(timeout=60)
+        assert not server(data_dir).is_alive()
+        shutil.rmtree(data_dir)
+
+
+def test_asking_whether_it_lives_never_hinders_a_start_or_a_stop(data_dir):
+    ended = threading.Event()
+    (data_dir / "mongodb").mkdir(parents=True)
+
+    def ask() -> None:
+        while not ended.is_set():
+            server(data_dir).is_alive()
+
+    askers = [threading.Thread(target=ask) for _ in range(2)]
+    for asker in askers:
+        asker.start()
+    try:
+        for number in range(2):
+            user = User(data_dir)
+            write(user.uri(), number)
+            user.go()
+    finally:
+        ended.set()
+        for asker in askers:
+            asker.join()
+
+
+def test_one_that_is_on_its_way_out_is_started_again(data_dir):
+    user = User(data_dir)
+    write(user.uri(), 1)
+    os.kill(pid_of(data_dir), signal.SIGTERM)
+    user.kill()
+    again = User(data_dir)
+    assert read(again.uri()) == [1]
+    again.go()
 
 
 def test_a_data_directory_can_be_moved(tmp_path):
@@ -257,6 +374,30 @@ def test_why_it_does_not_start_is_one_sentence(data_dir, tmp_path, monkeypatch, 
     with pytest.raises(EmbeddedError, match=words) as caught:
         server(data_dir).start()
     assert "\n" not in str(caught.value)
+
+
+def test_what_it_said_in_an_earlier_run_is_not_the_reason(data_dir, tmp_path, monkeypatch):
+    for script, words in (
+        ("echo 'No space left on device' >> mongod.log; exit 100", "is full"),
+        ("exit 3", "exited with status 3"),
+    ):
+        fake(tmp_path, monkeypatch, script)
+        with pytest.raises(EmbeddedError, match=words):
+            server(data_dir).start()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may write everywhere")
+def test_a_directory_that_may_not_be_written_is_one_sentence(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(EmbeddedError, match="Set COGLEX_DATA_DIR"):
+        embedded.attach(tmp_path / "var")
+    tmp_path.chmod(0o700)
+
+
+def test_a_place_that_is_no_directory_is_one_sentence(tmp_path):
+    (tmp_path / "var").write_text("")
+    with pytest.raises(EmbeddedError, match=r"Not a directory\. Set COGLEX_DATA_DIR"):
+        embedded.attach(tmp_path / "var")
 
 
 def test_a_full_disk_is_said_before_the_start(data_dir, monkeypatch):
