@@ -91,7 +91,8 @@ def find_page(
     by_key = len(sort) == 1 and (projection is None or projection.get("_id", 1) == 1)
     offset = skip if start is None else start.offset
     if start is not None and start.values is not None:
-        condition = paging.after(sort, start.values)
+        arrays = _may_sort_by_arrays(collection, sort)
+        condition = paging.after(sort, start.values, arrays=arrays)
         filter = {"$and": [filter, condition]} if filter else condition  # noqa: A001
         skip = 0
     elif start is not None:
@@ -120,6 +121,22 @@ def find_page(
         for document in found:
             del document[_SORT_KEY]
     return Page(found, end)
+
+
+def _may_sort_by_arrays(collection: str, sort: paging.Sort) -> bool:
+    """Whether a sort field may hold an array: not where an index in this order has met none."""
+    if len(sort) == 1:
+        return False
+    asked = {"find": collection, "sort": dict(sort)}
+    with translated():
+        explained = documents_database().command(
+            "explain", asked, verbosity="queryPlanner", session=session()
+        )
+    stage = explained["queryPlanner"]["winningPlan"]
+    stage = stage.get("queryPlan", stage)
+    while stage["stage"] not in {"IXSCAN", "SORT"} and "inputStage" in stage:
+        stage = stage["inputStage"]
+    return stage["stage"] != "IXSCAN" or bool(stage["isMultiKey"])
 
 
 def _sort_values(raw: bytes, index: int) -> tuple[object, ...] | None:

@@ -29,7 +29,7 @@ from core.errors import InvalidCursor
 Sort = Sequence[tuple[str, int]]
 Condition = dict[str, Any]
 
-_NULL, _NUMBER, _ARRAY, _BOOL = 2, 3, 6, 9
+_UNDEFINED, _NULL, _NUMBER, _ARRAY, _BOOL = 1, 2, 3, 6, 9
 # The brackets of the order, with the aliases that $type knows them by. Missing fields sort as
 # null, an empty array as undefined.
 _BRACKETS: tuple[tuple[str, ...], ...] = (
@@ -108,29 +108,29 @@ def _sign(payload: bytes, context: str) -> bytes:
     return salted_hmac("coglex.paging", message, algorithm="sha256").digest()[:16]
 
 
-def after(sort: Sort, values: Sequence[object]) -> Condition:
+def after(sort: Sort, values: Sequence[object], *, arrays: bool = True) -> Condition:
     """The filter for what comes after the document with these sort values.
 
-    ``sort`` ends with a unique field. All values must be ``expressible``.
+    ``sort`` ends with a unique field. All values must be ``expressible``. ``arrays`` off says that
+    no sort field holds an array anywhere; the condition is then one that an index bounds.
     """
     branches: list[Condition] = []
     equal: list[Condition] = []
     for (field, direction), value in zip(sort, values, strict=True):
         before, later = _split(value, direction)
-        earlier = _beyond(field, -direction, value) + _types(field, before)
         same: Condition = {field: {"$eq": value}}
-        not_here = _no_element(field, [same, *earlier])
+        is_array = arrays and field != "_id"  # a key is never an array
+        if not is_array:
+            later = [rank for rank in later if rank not in {_UNDEFINED, _ARRAY}]
+        earlier = _beyond(field, -direction, value) + _types(field, before) if is_array else []
+        not_here = [{"$nor": [same, *earlier]}] if is_array else []
         branches += [
             {"$and": [*equal, branch, *not_here]}
             for branch in _beyond(field, direction, value) + _types(field, later)
         ]
-        equal += [same, *_no_element(field, earlier)]
+        # Keep out arrays that sort by another element than the one that matches.
+        equal += [same, {"$nor": earlier}] if earlier else [same]
     return {"$or": branches}
-
-
-def _no_element(field: str, conditions: list[Condition]) -> list[Condition]:
-    """Keep out arrays that hold such an element; a key is never an array."""
-    return [{"$nor": conditions}] if field != "_id" and conditions else []
 
 
 def expressible(values: Sequence[object]) -> bool:
@@ -155,7 +155,7 @@ def _types(field: str, ranks: Sequence[int]) -> list[Condition]:
         conditions.append({field: {"$elemMatch": {"$type": "array"}}})
     if _NULL in ranks:
         conditions.append({field: None})
-    if 1 in ranks:
+    if _UNDEFINED in ranks:
         conditions.append({field: {"$size": 0}})
     if 0 in ranks:
         conditions.append({field: {"$type": "minKey"}})

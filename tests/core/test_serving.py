@@ -8,12 +8,14 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import pytest
+from pymongo import MongoClient
 
+from core import serving
 from core.data.embedded.server import Server
 from tests.processes import ROOT, SECRET, Served, environment, eventually, free_port, is_running
 
@@ -71,7 +73,8 @@ def test_secrets_are_made_once_for_this_user_only(tmp_path):
     second.stop()
 
 
-def test_a_request_in_flight_gets_its_answer(served):
+def ask_slowly(served, pool):
+    """A request that takes seconds; returns its future answer."""
     served.http.post(f"{served.storage}/slow/", json=[{"n": n} for n in range(1500)])
     slow = {
         "pipeline": [
@@ -86,15 +89,105 @@ def test_a_request_in_flight_gets_its_answer(served):
             {"$count": "n"},
         ]
     }
-    with ThreadPoolExecutor(1) as pool:
-        answer = pool.submit(
-            served.http.post, f"{served.storage}/slow/aggregate", json=slow, timeout=30
+    answer = pool.submit(
+        served.http.post, f"{served.storage}/slow/aggregate", json=slow, timeout=30
+    )
+    with MongoClient(Server(served.data_dir / "mongodb").uri) as client:
+        eventually(
+            lambda: list(
+                client.admin.aggregate(
+                    [{"$currentOp": {}}, {"$match": {"command.aggregate": "slow"}}]
+                )
+            )
         )
-        time.sleep(0.3)
-        assert not answer.done()
+    return answer
+
+
+def test_a_request_in_flight_gets_its_answer(served):
+    with ThreadPoolExecutor(1) as pool:
+        answer = ask_slowly(served, pool)
         os.killpg(served.process.pid, signal.SIGTERM)
+        # make passes it on to a child that has it already.
+        os.kill(served.process.pid, signal.SIGTERM)
         assert answer.result().status_code in {200, 504}
     assert served.process.wait(30) == 0
+
+
+def test_a_second_ctrl_c_does_not_wait_for_requests(served):
+    workers, mongod = served.children(), served.mongod()
+    with ThreadPoolExecutor(1) as pool:
+        answer = ask_slowly(served, pool)
+        os.killpg(served.process.pid, signal.SIGINT)
+        eventually(lambda: len(served.children()) < len(workers))
+        os.killpg(served.process.pid, signal.SIGINT)
+        assert isinstance(answer.exception(), httpx.TransportError)
+    assert served.process.wait(30) == 0
+    assert not any(map(is_running, [*workers, mongod]))
+    assert "Traceback" not in served.output.read_text()
+
+
+def launch(tmp_path, command=(sys.executable, "manage.py", "serve", "--setup"), **more):
+    """Start a command in a process group of its own; returns it, its output and its port."""
+    port, output = free_port(), tmp_path / "out"
+    with output.open("wb") as out:
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=environment(tmp_path / "var", PORT=str(port)),
+            stdout=out,
+            stderr=out,
+            start_new_session=True,
+            **more,
+        )
+    return process, output, port
+
+
+def assert_nothing_left(tmp_path, port):
+    assert not Server(tmp_path / "var" / "mongodb").is_alive()
+    serving.check_port("127.0.0.1", port)
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", ["Starting MongoDB", "Preparing Django", "worker"])
+def test_it_can_be_stopped_while_it_starts(tmp_path, moment, sent):
+    process, output, port = launch(tmp_path)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    if moment == "worker":
+        eventually(lambda: len(children.read_text().split()) > 2)
+    else:
+        eventually(lambda: moment in output.read_text())
+    os.killpg(process.pid, sent)
+    assert process.wait(60) == 0, output.read_text()
+    assert "Traceback" not in output.read_text()
+    assert_nothing_left(tmp_path, port)
+
+
+def test_a_terminal_that_is_closed_stops_it(tmp_path):
+    ours, theirs = os.openpty()
+    process, output, port = launch(tmp_path, stdin=theirs)
+    eventually(lambda: "Ctrl-C stops it" in output.read_text())
+    os.killpg(process.pid, signal.SIGHUP)
+    assert process.wait(60) == 0
+    os.close(ours)
+    os.close(theirs)
+    assert_nothing_left(tmp_path, port)
+
+
+def test_without_a_terminal_a_hang_up_replaces_the_workers(served):
+    before = set(served.children())
+    os.kill(served.process.pid, signal.SIGHUP)
+    eventually(lambda: len(served.children()) >= 2 and not before & set(served.children()))
+    assert eventually(served.answers)
+
+
+def test_stopping_make_stops_the_server(tmp_path):
+    binaries = f"BIN={Path(sys.executable).parent}"
+    make, output, port = launch(tmp_path, ("make", "-o", ".venv/run.stamp", "run", binaries))
+    eventually(lambda: "Ctrl-C stops it" in output.read_text())
+    make.terminate()
+    make.wait(60)
+    eventually(lambda: not Server(tmp_path / "var" / "mongodb").is_alive())
+    assert_nothing_left(tmp_path, port)
 
 
 def test_a_killed_mongod_comes_back_and_keeps_what_was_acknowledged(served):
@@ -190,6 +283,21 @@ def test_a_taken_port_is_one_sentence(tmp_path):
         f"CommandError: Port {port} is taken: stop what uses it, or set PORT, "
         f"as in `PORT={port + 1} make run`.\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "words"),
+    [
+        ("127.0.0.1", "70000", "There is no port 70000: set PORT to at most 65535."),
+        ("192.0.2.1", "8000", "Cannot listen on 192.0.2.1:8000 (Cannot assign requested address)"),
+        ("no.such.invalid", "8000", "Cannot listen on no.such.invalid:8000"),
+    ],
+)
+def test_an_address_it_cannot_have_is_one_sentence(tmp_path, host, port, words):
+    ended = serve(tmp_path / "var", "--setup", HOST=host, PORT=port)
+    assert ended.returncode != 0
+    assert words in ended.stderr
+    assert ended.stderr.count("\n") == 1
 
 
 def test_without_setup_missing_tables_are_said(tmp_path):

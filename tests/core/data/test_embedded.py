@@ -313,12 +313,15 @@ def test_asking_whether_it_lives_never_hinders_a_start_or_a_stop(data_dir):
             asker.join()
 
 
-def test_one_that_is_on_its_way_out_is_started_again(data_dir):
+def test_one_that_dies_while_it_is_taken_over_is_started_again(data_dir):
     user = User(data_dir)
     write(user.uri(), 1)
-    os.kill(pid_of(data_dir), signal.SIGTERM)
+    pid = pid_of(data_dir)
+    os.kill(pid, signal.SIGSTOP)
     user.kill()
     again = User(data_dir)
+    eventually(lambda: not claims._is_unused(server(data_dir)))
+    os.kill(pid, signal.SIGKILL)
     assert read(again.uri()) == [1]
     again.go()
 
