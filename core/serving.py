@@ -166,13 +166,20 @@ class _Server(MPServer):
         self._in_terminal = os.isatty(0)
 
     def signal_handler_interrupt(self, *args: Any) -> None:
-        # Supervisors and make may send SIGTERM twice; a second Ctrl-C is a person's.
-        if self.interrupt_signal and args[0] == signal.SIGINT:
-            workers: list[Any] = self.wrks
-            for worker in workers:
+        workers: list[Any] = self.wrks
+        for worker in workers:
+            # Its end is expected from now on: the signal may have been sent to it as well.
+            worker.interrupt_by_parent = True
+            # Supervisors and make may send SIGTERM twice; a second Ctrl-C is a person's.
+            if self.interrupt_signal and args[0] == signal.SIGINT:
                 worker.kill()
         granian: Any = super()
         granian.signal_handler_interrupt(*args)
+
+    def shutdown(self, exit_code: int = 0) -> None:
+        if self.interrupt_signal:
+            self.interrupt_children.clear()
+        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
 
     def signal_handler_reload(self, *args: Any) -> None:
         granian: Any = super()
