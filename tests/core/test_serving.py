@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
@@ -73,9 +74,9 @@ def test_secrets_are_made_once_for_this_user_only(tmp_path):
     second.stop()
 
 
-def ask_slowly(served, pool):
-    """A request that takes seconds; returns its future answer."""
-    served.http.post(f"{served.storage}/slow/", json=[{"n": n} for n in range(1500)])
+def ask_slowly(served, pool, documents):
+    """A request whose work grows with the square; returns its future answer once it runs."""
+    served.http.post(f"{served.storage}/slow/", json=[{"n": n} for n in range(documents)])
     slow = {
         "pipeline": [
             {
@@ -96,7 +97,7 @@ def ask_slowly(served, pool):
         eventually(
             lambda: list(
                 client.admin.aggregate(
-                    [{"$currentOp": {}}, {"$match": {"command.aggregate": "slow"}}]
+                    [{"$currentOp": {}}, {"$match": {"ns": "coglex.slow", "active": True}}]
                 )
             )
         )
@@ -105,7 +106,7 @@ def ask_slowly(served, pool):
 
 def test_a_request_in_flight_gets_its_answer(served):
     with ThreadPoolExecutor(1) as pool:
-        answer = ask_slowly(served, pool)
+        answer = ask_slowly(served, pool, 1500)
         os.killpg(served.process.pid, signal.SIGTERM)
         # make passes it on to a child that has it already.
         os.kill(served.process.pid, signal.SIGTERM)
@@ -116,7 +117,7 @@ def test_a_request_in_flight_gets_its_answer(served):
 def test_a_second_ctrl_c_does_not_wait_for_requests(served):
     workers, mongod = served.children(), served.mongod()
     with ThreadPoolExecutor(1) as pool:
-        answer = ask_slowly(served, pool)
+        answer = ask_slowly(served, pool, 4000)
         os.killpg(served.process.pid, signal.SIGINT)
         eventually(lambda: len(served.children()) < len(workers))
         os.killpg(served.process.pid, signal.SIGINT)
@@ -126,20 +127,33 @@ def test_a_second_ctrl_c_does_not_wait_for_requests(served):
     assert "Traceback" not in served.output.read_text()
 
 
-def launch(tmp_path, command=(sys.executable, "manage.py", "serve", "--setup"), **more):
+@pytest.fixture
+def launch(tmp_path):
     """Start a command in a process group of its own; returns it, its output and its port."""
-    port, output = free_port(), tmp_path / "out"
-    with output.open("wb") as out:
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env=environment(tmp_path / "var", PORT=str(port)),
-            stdout=out,
-            stderr=out,
-            start_new_session=True,
-            **more,
-        )
-    return process, output, port
+    started = []
+
+    def launched(command=(sys.executable, "manage.py", "serve", "--setup"), **more):
+        port, output = free_port(), tmp_path / "out"
+        with output.open("wb") as out:
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                env=environment(tmp_path / "var", PORT=str(port)),
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                **more,
+            )
+        started.append(process)
+        return process, output, port
+
+    yield launched
+    for process in started:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    if Server(tmp_path / "var" / "mongodb").is_alive():
+        Server(tmp_path / "var" / "mongodb").stop()
 
 
 def assert_nothing_left(tmp_path, port):
@@ -147,10 +161,18 @@ def assert_nothing_left(tmp_path, port):
     serving.check_port("127.0.0.1", port)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", ["Starting MongoDB", "Preparing Django", "worker"])
-def test_it_can_be_stopped_while_it_starts(tmp_path, moment, sent):
-    process, output, port = launch(tmp_path)
+@pytest.mark.parametrize(
+    ("moment", "sent"),
+    [
+        ("Starting MongoDB", signal.SIGINT),
+        ("Starting MongoDB", signal.SIGTERM),
+        ("Preparing Django", signal.SIGTERM),
+        ("worker", signal.SIGINT),
+        ("worker", signal.SIGTERM),
+    ],
+)
+def test_it_can_be_stopped_while_it_starts(launch, tmp_path, moment, sent):
+    process, output, port = launch()
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     if moment == "worker":
         eventually(lambda: len(children.read_text().split()) > 2)
@@ -162,9 +184,9 @@ def test_it_can_be_stopped_while_it_starts(tmp_path, moment, sent):
     assert_nothing_left(tmp_path, port)
 
 
-def test_a_terminal_that_is_closed_stops_it(tmp_path):
+def test_a_terminal_that_is_closed_stops_it(launch, tmp_path):
     ours, theirs = os.openpty()
-    process, output, port = launch(tmp_path, stdin=theirs)
+    process, output, port = launch(stdin=theirs)
     eventually(lambda: "Ctrl-C stops it" in output.read_text())
     os.killpg(process.pid, signal.SIGHUP)
     assert process.wait(60) == 0
@@ -180,9 +202,9 @@ def test_without_a_terminal_a_hang_up_replaces_the_workers(served):
     assert eventually(served.answers)
 
 
-def test_stopping_make_stops_the_server(tmp_path):
+def test_stopping_make_stops_the_server(launch, tmp_path):
     binaries = f"BIN={Path(sys.executable).parent}"
-    make, output, port = launch(tmp_path, ("make", "-o", ".venv/run.stamp", "run", binaries))
+    make, output, port = launch(("make", "-o", ".venv/run.stamp", "run", binaries))
     eventually(lambda: "Ctrl-C stops it" in output.read_text())
     make.terminate()
     make.wait(60)
