@@ -114,11 +114,25 @@ COGLEX_RATE_API_KEY = text("COGLEX_RATE_API_KEY") or None
 COGLEX_TRUSTED_PROXIES = words("COGLEX_TRUSTED_PROXIES")
 DATA_UPLOAD_MAX_MEMORY_SIZE = COGLEX_MAX_BODY_BYTES
 
+# --- users and their sessions --------------------------------------------------------------
+COGLEX_RATE_SIGNUP_ADDRESS = text("COGLEX_RATE_SIGNUP_ADDRESS", "20/m")
+COGLEX_RATE_SIGNIN_ADDRESS = text("COGLEX_RATE_SIGNIN_ADDRESS", "30/m")
+COGLEX_RATE_SIGNIN_KEY = text("COGLEX_RATE_SIGNIN_KEY", "10/m")
+COGLEX_BCRYPT_ROUNDS = positive("COGLEX_BCRYPT_ROUNDS", 12)
+COGLEX_SESSION_IDLE_SECONDS = positive("COGLEX_SESSION_IDLE_SECONDS", 14 * 86_400)
+COGLEX_SESSION_ABSOLUTE_SECONDS = positive("COGLEX_SESSION_ABSOLUTE_SECONDS", 60 * 86_400)
+SESSION_ENGINE = text("COGLEX_SESSION_ENGINE", "django.contrib.sessions.backends.db")
+PASSWORD_HASHERS = [
+    "accounts.hashers.BCrypt",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+
 COGLEX_AUDIT_DAYS = positive("COGLEX_AUDIT_DAYS", 365)
 
 # --- Django --------------------------------------------------------------------------------
 INSTALLED_APPS = [
     "core",
+    "accounts",
     "storage",
     "django.contrib.admin",
     "django.contrib.auth",
@@ -271,7 +285,10 @@ SPECTACULAR_SETTINGS = {
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.1",
     "SERVERS": [{"url": "/", "description": "This server"}],
-    "TAGS": [{"name": "storage", "description": "Collections of JSON documents."}],
+    "TAGS": [
+        {"name": "auth", "description": "Users, sign-in and sessions."},
+        {"name": "storage", "description": "Collections of JSON documents."},
+    ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

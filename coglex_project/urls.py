@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from core.http import documentation, health, problems
 
 urlpatterns = [
+    path("service/auth/v1/", include("accounts.urls")),
     path("service/storage/v1/", include("storage.urls")),
     path("healthz/", health.healthz),
     path("readyz/", health.readyz),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import django
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 from core.serving import start_worker
+from core.turns import turn
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coglex_project.settings")
 
@@ -24,11 +26,19 @@ class Request(WSGIRequest):
 
 
 class Handler(WSGIHandler):
-    """Django's, for requests as above."""
+    """Django's, for requests as above, each in its turn."""
 
     request_class = Request
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        with turn():
+            return super().__call__(environ, start_response)
 
 
 django.setup(set_prefix=False)
 start_worker()
+
+from accounts.passwords import prepare  # noqa: E402 - needs Django's set-up
+
+threading.Thread(target=prepare, name="prepare", daemon=True).start()
 application = Handler()

@@ -11,14 +11,15 @@ from typing import Any
 import structlog
 from django.conf import settings
 
-from core.data.records import add, declare, newest
+from core.data.records import Records
 from core.errors import CoglexError
 
 log = structlog.get_logger("coglex.audit")
+entries = Records("audit")
 
-declare("audit", ("expires_at", 1), expires=True)
-declare("audit", ("at", -1))
-declare("audit", ("action", 1), ("at", -1))
+entries.declare(("expires_at", 1), expires=True)
+entries.declare(("at", -1))
+entries.declare(("action", 1), ("at", -1))
 
 
 def record(
@@ -44,7 +45,7 @@ def record(
         "expires_at": now + timedelta(days=settings.COGLEX_AUDIT_DAYS),
     }
     try:
-        add("audit", entry)
+        entries.insert(entry)
     except CoglexError as error:
         log.error("audit_not_written", action=action, target=target, code=error.code)
 
@@ -64,4 +65,4 @@ def find(
     span = {"$gte": since, "$lt": until}
     if span := {name: time for name, time in span.items() if time is not None}:
         chosen["at"] = span
-    return newest("audit", chosen, by="at", limit=limit)
+    return entries.find(chosen, order=[("at", -1), ("_id", -1)], limit=limit)

@@ -18,15 +18,20 @@ CoglexError
 ├── Unauthenticated             nobody we know
 │   ├── MissingAPIKey
 │   ├── InvalidAPIKey
-│   └── NotSignedIn
+│   ├── NotSignedIn
+│   └── InvalidCredentials      whatever it was that did not fit
 ├── Forbidden                   known, but not allowed
-│   └── InsufficientScope
+│   ├── InsufficientScope
+│   └── CrossSiteRequest        a session's cookie, sent from another site
 ├── NotFound
 │   ├── DocumentNotFound
-│   └── APIKeyNotFound
+│   ├── APIKeyNotFound
+│   ├── UserNotFound
+│   └── SessionNotFound
 ├── MethodNotAllowed            the path is known, but not with this method
 ├── Conflict                    the state of the data says no
 │   ├── DuplicateKey
+│   ├── KeyTaken                another user has this _key
 │   └── IdempotencyInFlight
 ├── PreconditionFailed          If-Match, If-None-Match
 ├── TooLarge
@@ -36,6 +41,7 @@ CoglexError
 ├── UnsupportedType             a body of another media type
 ├── Unprocessable               well formed, but the domain says no
 │   ├── DocumentRejected        a rule that the operator set on the collection
+│   ├── WeakPassword
 │   └── IdempotencyKeyReused
 ├── RetryLater                  says when to come back
 │   ├── RateLimited
@@ -205,6 +211,12 @@ class NotSignedIn(Unauthenticated):
     default_detail = "There is no valid session."
 
 
+class InvalidCredentials(Unauthenticated):
+    code = "invalid_credentials"
+    title = "Invalid credentials"
+    default_detail = "These credentials do not let anybody in."
+
+
 class Forbidden(CoglexError):
     code = "forbidden"
     title = "Forbidden"
@@ -215,6 +227,12 @@ class InsufficientScope(Forbidden):
     code = "insufficient_scope"
     title = "Insufficient scope"
     default_detail = "The API key lacks the scope for this."
+
+
+class CrossSiteRequest(Forbidden):
+    code = "cross_site_request"
+    title = "Cross-site request"
+    default_detail = "A session's cookie counts only in requests from this site."
 
 
 class NotFound(CoglexError):
@@ -233,6 +251,18 @@ class APIKeyNotFound(NotFound):
     code = "api_key_not_found"
     title = "API key not found"
     default_detail = "There is no API key with this prefix."
+
+
+class UserNotFound(NotFound):
+    code = "user_not_found"
+    title = "User not found"
+    default_detail = "The collection has no such user."
+
+
+class SessionNotFound(NotFound):
+    code = "session_not_found"
+    title = "Session not found"
+    default_detail = "The user has no such session."
 
 
 class MethodNotAllowed(CoglexError):
@@ -255,6 +285,12 @@ class DuplicateKey(Conflict):
     code = "duplicate_key"
     title = "Duplicate key"
     default_detail = "A document with this key, or this value of a unique field, exists already."
+
+
+class KeyTaken(Conflict):
+    code = "key_taken"
+    title = "Key taken"
+    default_detail = "Another user of this collection has this _key."
 
 
 class IdempotencyInFlight(Conflict):
@@ -309,6 +345,12 @@ class DocumentRejected(Unprocessable):
     code = "document_rejected"
     title = "Document rejected"
     default_detail = "The document breaks a rule that the operator set on this collection."
+
+
+class WeakPassword(Unprocessable):
+    code = "weak_password"
+    title = "Weak password"
+    default_detail = "The password is too easy to guess."
 
 
 class IdempotencyKeyReused(Unprocessable):

@@ -34,7 +34,8 @@ from core.data import client, embedded
 from core.data.indexes import ensure_indexes
 
 APPLICATION = "coglex_project.wsgi:application"
-THREADS = 4
+# Threads that wait are many, requests that compute few: see core.turns.
+THREADS = 64
 # For the requests in flight when the server is told to stop.
 STOP_SECONDS = 20
 # Between replacements of workers that die one after the other.

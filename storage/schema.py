@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
-from drf_spectacular.utils import OpenApiExample, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiResponse
 
 from core.http.openapi import (
     COLLECTION,
     DOCUMENT,
-    EVERYWHERE,
     IDEMPOTENCY_KEY,
     IF_MATCH,
-    Responses,
     Schema,
     in_header,
     in_path,
     in_query,
     object_of,
+    operation,
     out_header,
-    problems,
     success,
 )
-
-Action = TypeVar("Action", bound=Callable[..., object])
 
 KEY = in_path(
     "key", "The document's `_id` as a string; else the ObjectId, UUID or integer so spelled."
@@ -70,36 +66,7 @@ UPDATE: Schema = {
 }
 
 
-def _body(schema: Schema) -> dict[str, Schema]:
-    return {"application/json": schema}
-
-
-def _operation(
-    name: str,
-    summary: str,
-    description: str,
-    *,
-    answers: Responses,
-    errors: tuple[int, ...] = (),
-    parameters: list[Any] | None = None,
-    body: Schema | None = None,
-    example: object = None,
-) -> Callable[[Action], Action]:
-    if body is not None:
-        errors = (*errors, 413, 415)
-    examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
-    decorate: Callable[[Action], Action] = extend_schema(
-        operation_id=name,
-        summary=summary,
-        description=description,
-        tags=["storage"],
-        parameters=[*(parameters or []), *EVERYWHERE],
-        request=_body(body) if body is not None else None,
-        responses={**answers, **problems(*errors)},
-        examples=examples,
-    )
-    return decorate
-
+_operation = partial(operation, "storage")
 
 collections = _operation(
     "storage_collections",

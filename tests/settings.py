@@ -8,5 +8,8 @@ import tempfile
 os.environ.setdefault("DJANGO_SECRET_KEY", "tests-only-" + "k" * 40)
 os.environ.setdefault("SERVER_SECRET", "tests-only-server-secret")
 os.environ.setdefault("COGLEX_DATA_DIR", tempfile.mkdtemp(prefix="coglex-tests-"))
+os.environ.setdefault("COGLEX_BCRYPT_ROUNDS", "4")
+for limit in ("SIGNUP_ADDRESS", "SIGNIN_ADDRESS", "SIGNIN_KEY"):
+    os.environ.setdefault(f"COGLEX_RATE_{limit}", "1000000/m")
 
 from coglex_project.settings import *  # noqa: F403

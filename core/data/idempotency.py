@@ -13,6 +13,7 @@ from hashlib import sha256
 from typing import Any
 
 from bson import Binary
+from django.utils.crypto import salted_hmac
 from pymongo.errors import DuplicateKeyError
 
 from core.data.client import internal, session
@@ -50,7 +51,8 @@ def claim(*, principal: str, route: str, key: str, body: bytes) -> Claim | Store
     Raises IdempotencyKeyReused for another body, IdempotencyInFlight while the first call runs.
     """
     name = sha256("\0".join((principal, route, key)).encode()).hexdigest()
-    fingerprint = sha256(body).hexdigest()
+    # Keyed, because the body may hold a password.
+    fingerprint = salted_hmac("coglex.idempotency", body, algorithm="sha256").hexdigest()
     mine = Claim(name, secrets.token_hex(16))
     now = datetime.now(UTC).replace(tzinfo=None)
     record = {

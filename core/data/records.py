@@ -1,26 +1,136 @@
-"""Internal records that are written once and read by time, such as the audit log.
+"""Internal records: collections of the internal database, for core's and the services' modules.
 
-Called by core's own modules, which do not know the driver.
+Their callers write filters and updates in MongoDB's language but do not know the driver. Every
+call joins the transaction that is under way, and raises the errors of ``core.data.failures``.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from bson import ObjectId
+from pymongo import ReturnDocument, UpdateOne
+from pymongo.collection import Collection
+
+from core.data import indexes
 from core.data.client import internal, session
 from core.data.failures import translated
-from core.data.indexes import declare
 
-__all__ = ["add", "declare", "newest"]
-
-
-def add(name: str, record: dict[str, Any]) -> None:
-    """Write a record, in the transaction that is under way, if one is."""
-    with translated():
-        internal(name).insert_one(record, session=session())
+Record = dict[str, Any]
+Order = Sequence[tuple[str, int]]
 
 
-def newest(name: str, chosen: dict[str, Any], *, by: str, limit: int) -> list[dict[str, Any]]:
-    """Up to ``limit`` records that fit, with the greatest ``by`` first."""
-    with translated():
-        return list(internal(name).find(chosen).sort([(by, -1), ("_id", -1)]).limit(limit))
+def new_id() -> str:
+    """24 hex digits that grow with time."""
+    return str(ObjectId())
+
+
+class Records:
+    """One internal collection."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @property
+    def _collection(self) -> Collection[Record]:
+        return internal(self.name)
+
+    def declare(self, *keys: tuple[str, int], unique: bool = False, expires: bool = False) -> None:
+        """Declare an index, made at start; ``expires`` deletes at the time in its field."""
+        indexes.declare(self.name, *keys, unique=unique, expires=expires)
+
+    def insert(self, record: Record) -> None:
+        """Write a new record; raises DuplicateKey."""
+        with translated():
+            self._collection.insert_one(record, session=session())
+
+    def get(self, chosen: Record, fields: Record | None = None) -> Record | None:
+        """One record that fits, or None."""
+        with translated():
+            return self._collection.find_one(chosen, fields, session=session())
+
+    def find(
+        self,
+        chosen: Record,
+        fields: Record | None = None,
+        *,
+        order: Order = (("_id", 1),),
+        limit: int = 0,
+        skip: int = 0,
+    ) -> list[Record]:
+        """Records that fit, in order; all unless there is a limit."""
+        with translated():
+            found = self._collection.find(chosen, fields, session=session())
+            return list(found.sort(list(order)).skip(skip).limit(limit))
+
+    def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
+        """Change one record that fits; whether one did (or was made)."""
+        with translated():
+            done = self._collection.update_one(chosen, change, upsert=upsert, session=session())
+        return bool(done.matched_count or done.upserted_id is not None)
+
+    def update_all(self, chosen: Record, change: Record) -> int:
+        """Change all that fit; how many did."""
+        with translated():
+            return self._collection.update_many(chosen, change, session=session()).matched_count
+
+    def take(
+        self,
+        chosen: Record,
+        change: Record,
+        *,
+        fields: Record | None = None,
+        order: Order | None = None,
+        before: bool = False,
+        upsert: bool = False,
+    ) -> Record | None:
+        """Change one record that fits and return it, as it is then or was ``before``."""
+        with translated():
+            return self._collection.find_one_and_update(
+                chosen,
+                change,
+                fields,
+                sort=order,
+                upsert=upsert,
+                return_document=ReturnDocument.BEFORE if before else ReturnDocument.AFTER,
+                session=session(),
+            )
+
+    def update_each(self, changes: Iterable[tuple[Record, Record]]) -> None:
+        """Many changes of one record each, in one call, in any order."""
+        writes = [UpdateOne(chosen, change) for chosen, change in changes]
+        if writes:
+            with translated():
+                self._collection.bulk_write(writes, ordered=False, session=session())
+
+    def insert_all(self, records: Sequence[Record]) -> None:
+        """Write many new records in one call."""
+        if records:
+            with translated():
+                self._collection.insert_many(records, ordered=False, session=session())
+
+    def delete(self, chosen: Record) -> Record | None:
+        """Delete one record that fits; returns it as it was."""
+        with translated():
+            return self._collection.find_one_and_delete(chosen, session=session())
+
+    def delete_all(self, chosen: Record) -> int:
+        """Delete all that fit; how many."""
+        with translated():
+            return self._collection.delete_many(chosen, session=session()).deleted_count
+
+    def count(self, chosen: Record) -> int:
+        """How many fit."""
+        with translated():
+            return self._collection.count_documents(chosen, session=session())
+
+    def distinct(self, field: str, chosen: Record | None = None) -> list[Any]:
+        """The values of a field."""
+        with translated():
+            return self._collection.distinct(field, chosen or {}, session=session())
+
+    def aggregate(self, stages: list[Record]) -> list[Record]:
+        """The results of a pipeline of our own making."""
+        with translated():
+            return list(self._collection.aggregate(stages, session=session()))

@@ -32,6 +32,15 @@ def client_address(request: HttpRequest) -> str:
     return address
 
 
+def network_of(address: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 that an IPv6 client is given."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    return address if parsed.version == 4 else str(ip_network(f"{parsed}/64", strict=False))
+
+
 def _address(text: str) -> str | None:
     """An address without its brackets and port, or None."""
     if text.startswith("["):

@@ -6,6 +6,7 @@ Kept on Django's request, also where REST framework wraps it, so that the middle
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.http import HttpRequest
 from rest_framework.request import Request
@@ -36,6 +37,7 @@ class Carried:
     refusal: CoglexError | None = None
     body: bytes | None = None
     limits: list[Usage] = field(default_factory=list)
+    signed_in: dict[str, Any] = field(default_factory=dict)
 
 
 def carried(request: AnyRequest) -> Carried:

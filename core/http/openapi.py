@@ -5,14 +5,20 @@ Read by settings (components) and by each service's ``schema`` module.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse
+from drf_spectacular.utils import (
+    OpenApiExample,
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+)
 
 Schema = dict[str, Any]
 Responses = dict[tuple[int, str], OpenApiResponse]
+Action = TypeVar("Action", bound=Callable[..., object])
 
 DOCUMENT: Schema = {"$ref": "#/components/schemas/Document"}
 PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
@@ -24,7 +30,13 @@ COMPONENTS: Schema = {
             "in": "header",
             "name": "X-API-Key",
             "description": "The server's secret, or a managed key with scopes.",
-        }
+        },
+        "Session": {
+            "type": "apiKey",
+            "in": "header",
+            "name": "X-Session-Token",
+            "description": "From the answer to a sign-in; browsers may use the cookie instead.",
+        },
     },
     "schemas": {
         "Document": {
@@ -181,3 +193,39 @@ EVERYWHERE = [
     ),
     out_header("Retry-After", "Seconds.", [429, 503]),
 ]
+
+
+def operation(
+    tag: str,
+    name: str,
+    summary: str,
+    description: str,
+    *,
+    answers: Responses,
+    errors: tuple[int, ...] = (),
+    parameters: Sequence[Any] = (),
+    body: Schema | None = None,
+    media: str = "application/json",
+    example: object = None,
+    auth: Any = None,
+) -> Callable[[Action], Action]:
+    """Decorate a viewset's action with its part of the document.
+
+    ``errors`` are the statuses beside those that every route has; ``auth`` the security
+    requirements where they are not just the API key.
+    """
+    if body is not None:
+        errors = (*errors, 413, 415)
+    examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
+    decorate: Callable[[Action], Action] = extend_schema(
+        operation_id=name,
+        summary=summary,
+        description=description,
+        tags=[tag],
+        parameters=[*parameters, *EVERYWHERE],
+        request={media: body} if body is not None else None,
+        responses={**answers, **problems(*errors)},
+        examples=examples,
+        auth=auth,
+    )
+    return decorate

@@ -72,7 +72,7 @@ def problem(error: CoglexError, request_id: str) -> HttpResponse:
         response["Retry-After"] = str(error.retry_after)
     if isinstance(error, errors.MissingAPIKey | errors.InvalidAPIKey):
         response["WWW-Authenticate"] = "ApiKey"
-    if isinstance(error, errors.NotSignedIn):
+    if isinstance(error, errors.NotSignedIn | errors.InvalidCredentials):
         response["WWW-Authenticate"] = "Session"
     if isinstance(error, errors.MethodNotAllowed):
         response["Allow"] = ", ".join(error.allowed)

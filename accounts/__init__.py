@@ -1,0 +1,1 @@
+"""The authentication service: users of several collections, their passwords and sessions."""
