@@ -32,7 +32,7 @@ _queue = threading.BoundedSemaphore(_MAX_WAITING)
 def _be_nice() -> None:
     """Linux gives threads priorities of their own; elsewhere it would be the process's."""
     if os.uname().sysname == "Linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 10)
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
 
 
 @lru_cache(maxsize=1)

@@ -98,15 +98,20 @@ session = _operation(
         {"user": ADA, "session": {"id": SESSION_ID, "collection": "customers", **SEEN}},
     ),
 )
-signout = _operation(
-    "auth_signout",
-    "Sign out",
-    "End the session; `false` when there was none.",
-    parameters=[COLLECTION],
-    auth=SIGNED_IN,
-    answers=success(
-        200, "Done", object_of({"signed_out": {"type": "boolean"}}), {"signed_out": True}
-    ),
+_signed_out = success(
+    200, "Done", object_of({"signed_out": {"type": "boolean"}}), {"signed_out": True}
+)
+signout, signout_by_get = (
+    _operation(
+        name,
+        "Sign out",
+        "End the session; `false` when there was none.",
+        parameters=[COLLECTION],
+        auth=SIGNED_IN,
+        answers=_signed_out,
+        methods=[method],
+    )
+    for name, method in (("auth_signout", "POST"), ("auth_signout_by_get", "GET"))
 )
 refresh = _operation(
     "auth_refresh",

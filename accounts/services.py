@@ -28,6 +28,7 @@ from core.errors import (
     InvalidFieldName,
     InvalidInput,
     InvalidQuery,
+    KeyTaken,
     NotSignedIn,
     ReservedField,
     SessionNotFound,
@@ -109,6 +110,8 @@ def sign_up(
     secret = _password(password)
     new = new_document(document)
     passwords.check_strength(secret, key=kept, document=new)
+    if records.by_key(collection, kept):
+        raise KeyTaken  # The index says it too; this saves the hash.
     user_id = new_id()
     user = {"_id": user_id, "_key": kept, **new}
     moment = now()

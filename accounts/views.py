@@ -97,6 +97,7 @@ class AccountsViewSet(ServiceViewSet):
         return who
 
     @schema.signout
+    @schema.signout_by_get
     def signout(self, request: Request, collection: str) -> HttpResponse:
         done = services.sign_out(
             token=tokens.token_of(request, collection),

@@ -1,7 +1,7 @@
 """`make bench`: requests per second of the main routes, then the proofs that take minutes.
 
-`python -m bench NAME …` runs some of: figures, inserts, increments, kills, walk, growth. A server
-of its own is started in a temporary directory and stopped again.
+`python -m bench NAME …` runs some of: figures, inserts, increments, kills, walk, growth,
+signups, timing, signins. A server of its own is started in a temporary directory and stopped again.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import figures, proofs
+from bench import accounts, figures, proofs
 from tests.processes import Served
 
-PARTS = {"figures": figures.run, **proofs.PROOFS}
+PARTS = {"figures": figures.run, **proofs.PROOFS, **accounts.PROOFS}
 
 
 def main() -> None:
@@ -23,7 +23,7 @@ def main() -> None:
         if name not in PARTS:
             sys.exit(f"bench: {name!r} is not one of {', '.join(PARTS)}")
         with tempfile.TemporaryDirectory(prefix="coglex-bench-") as directory:
-            served = Served(Path(directory) / "var")
+            served = Served(Path(directory) / "var", **getattr(PARTS[name], "environment", {}))
             try:
                 PARTS[name](served)
             finally:

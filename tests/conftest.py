@@ -102,3 +102,16 @@ def assert_problem(response: Any, status: int, code: str) -> dict[str, Any]:
         word in text for word in ("traceback", "pymongo", "site-packages", "mongod.sock")
     )
     return body
+
+
+def sign_in_operator(client: Client, *permissions: str) -> None:
+    """Sign an operator in to the admin who has just these permissions (``accounts.view_user``)."""
+    from django.contrib.auth.models import Permission, User
+
+    user = User.objects.create_user("op", is_staff=True)
+    for permission in permissions:
+        app, codename = permission.split(".")
+        user.user_permissions.add(
+            Permission.objects.get(content_type__app_label=app, codename=codename)
+        )
+    client.force_login(user)

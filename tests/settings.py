@@ -12,4 +12,4 @@ os.environ.setdefault("COGLEX_BCRYPT_ROUNDS", "4")
 for limit in ("SIGNUP_ADDRESS", "SIGNIN_ADDRESS", "SIGNIN_KEY"):
     os.environ.setdefault(f"COGLEX_RATE_{limit}", "1000000/m")
 
-from coglex_project.settings import *  # noqa: F403
+from coglex_project.settings import *  # noqa: E402, F403

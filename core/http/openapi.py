@@ -208,11 +208,12 @@ def operation(
     media: str = "application/json",
     example: object = None,
     auth: Any = None,
+    methods: list[str] | None = None,
 ) -> Callable[[Action], Action]:
     """Decorate a viewset's action with its part of the document.
 
     ``errors`` are the statuses beside those that every route has; ``auth`` the security
-    requirements where they are not just the API key.
+    requirements where they are not just the API key; ``methods`` where an action has several.
     """
     if body is not None:
         errors = (*errors, 413, 415)
@@ -227,5 +228,6 @@ def operation(
         responses={**answers, **problems(*errors)},
         examples=examples,
         auth=auth,
+        methods=methods,
     )
     return decorate

@@ -51,7 +51,7 @@ def test_what_was_done_stays_done_when_the_audit_fails(monkeypatch):
     def fail(*_):
         raise DatabaseUnavailable
 
-    monkeypatch.setattr(audit, "add", fail)
+    monkeypatch.setattr(audit.Records, "insert", fail)
     with structlog.testing.capture_logs() as lines:
         audit.record("test.lost", principal="p", target="t")
     assert [line["event"] for line in lines] == ["audit_not_written"]

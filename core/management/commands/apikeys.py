@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
+from argparse import ArgumentParser
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError
 from django.utils import timezone
 
 from core import apikeys
-from core.errors import CoglexError
+from core.commands import Options, ServiceCommand
 from core.models import APIKey
 
 _duration = re.compile(r"(\d{1,6})([smhd])").fullmatch
@@ -40,12 +40,12 @@ def describe(record: APIKey) -> dict[str, Any]:
     }
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Make, list, revoke and rotate API keys."
+    hint = "`manage.py apikeys list` shows what there is."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        commands = parser.add_subparsers(dest="command", required=True)
-        create = commands.add_parser("create", help="make a key; it is shown once")
+    def declare(self, add: Callable[..., ArgumentParser]) -> None:
+        create = add("create", "make a key; it is shown once")
         create.add_argument("name")
         create.add_argument(
             "--scope",
@@ -54,29 +54,15 @@ class Command(BaseCommand):
             help="<service>[/<collection>]:<read|write|*>, or *; may be repeated",
         )
         create.add_argument("--expires-in", type=duration, help="such as 90d or 12h")
-        listing = commands.add_parser("list", help="list the keys")
-        revoke = commands.add_parser("revoke", help="end a key, everywhere within 5 s")
-        revoke.add_argument("prefix")
-        rotate = commands.add_parser("rotate", help="make a successor and end the old key")
+        add("list", "list the keys")
+        add("revoke", "end a key, everywhere within 5 s", dry_run=True).add_argument("prefix")
+        rotate = add("rotate", "make a successor and end the old key", dry_run=True)
         rotate.add_argument("prefix")
         rotate.add_argument(
             "--grace", type=duration, default=timedelta(0), help="how long the old key still works"
         )
-        for command in (revoke, rotate):
-            command.add_argument("--dry-run", action="store_true", help="say what would be done")
-        for command in (create, listing, revoke, rotate):
-            command.add_argument("--json", action="store_true", help="write JSON")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        run: Callable[[dict[str, Any]], None] = getattr(self, f"_{options['command']}")
-        try:
-            run(options)
-        except CoglexError as error:
-            raise CommandError(
-                f"{error.detail} `manage.py apikeys list` shows what there is."
-            ) from None
-
-    def _create(self, options: dict[str, Any]) -> None:
+    def _create(self, options: Options) -> None:
         lasts = options["expires_in"]
         record, key = apikeys.create_key(
             name=options["name"],
@@ -85,42 +71,33 @@ class Command(BaseCommand):
         )
         self._show_key(record, key, options)
 
-    def _list(self, options: dict[str, Any]) -> None:
+    def _list(self, options: Options) -> None:
         found = [describe(record) for record in apikeys.list_keys()]
-        if options["json"]:
-            self.stdout.write(json.dumps(found, indent=2))
-            return
-        for key in found:
-            scopes = " ".join(key["scopes"])
-            used = key["last_used_at"] or "never"
-            self.stdout.write(
-                f"{key['prefix']}  {key['state']:<8} {key['name']}  {scopes}  last used {used}"
-            )
+        lines = [
+            f"{key['prefix']}  {key['state']:<8} {key['name']}  {' '.join(key['scopes'])}  "
+            f"last used {key['last_used_at'] or 'never'}"
+            for key in found
+        ]
+        self.say(options, found, *lines)
 
-    def _revoke(self, options: dict[str, Any]) -> None:
+    def _revoke(self, options: Options) -> None:
         record = apikeys.get_key(options["prefix"])
         if not options["dry_run"]:
             record = apikeys.revoke_key(record.prefix)
         self._done("revoke", record, options)
 
-    def _rotate(self, options: dict[str, Any]) -> None:
+    def _rotate(self, options: Options) -> None:
         if options["dry_run"]:
             self._done("rotate", apikeys.get_key(options["prefix"]), options)
             return
         record, key = apikeys.rotate_key(options["prefix"], grace=options["grace"])
         self._show_key(record, key, options)
 
-    def _show_key(self, record: APIKey, key: str, options: dict[str, Any]) -> None:
-        if options["json"]:
-            self.stdout.write(json.dumps({**describe(record), "key": key}, indent=2))
-            return
-        self.stdout.write(f"{key}\n\nThis key is shown only now. Its prefix is {record.prefix}.")
+    def _show_key(self, record: APIKey, key: str, options: Options) -> None:
+        shown = f"{key}\n\nThis key is shown only now. Its prefix is {record.prefix}."
+        self.say(options, {**describe(record), "key": key}, shown)
 
-    def _done(self, action: str, record: APIKey, options: dict[str, Any]) -> None:
-        if options["json"]:
-            shown = {**describe(record), "dry_run": options["dry_run"]}
-            self.stdout.write(json.dumps(shown, indent=2))
-        elif options["dry_run"]:
-            self.stdout.write(f"Would {action} {record}.")
-        else:
-            self.stdout.write(f"Revoked {record}.")
+    def _done(self, action: str, record: APIKey, options: Options) -> None:
+        shown = {**describe(record), "dry_run": options["dry_run"]}
+        said = f"Would {action} {record}." if options["dry_run"] else f"Revoked {record}."
+        self.say(options, shown, said)

@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
+from argparse import ArgumentParser
+from collections.abc import Callable
 
-from django.core.management.base import BaseCommand, CommandError, CommandParser
-
-from core.data.embedded import EmbeddedError
+from core.commands import Options, ServiceCommand
 from core.data.indexes import ensure_indexes
-from core.errors import CoglexError
 
 
-class Command(BaseCommand):
+class Command(ServiceCommand):
     help = "Create the indexes that internal records need, where they are missing."
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        commands = parser.add_subparsers(dest="command", required=True)
-        ensure = commands.add_parser("ensure", help="create what is missing; the server does too")
-        ensure.add_argument("--json", action="store_true", help="write JSON")
+    def declare(self, add: Callable[..., ArgumentParser]) -> None:
+        add("ensure", "create what is missing; the server does too")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        try:
-            names = ensure_indexes()
-        except EmbeddedError as error:
-            raise CommandError(str(error)) from None
-        except CoglexError as error:
-            raise CommandError(f"{error.detail} Is MONGODB_URI right?") from None
-        self.stdout.write(json.dumps(names, indent=2) if options["json"] else "\n".join(names))
+    def _ensure(self, options: Options) -> None:
+        names = ensure_indexes()
+        self.say(options, names, *names)

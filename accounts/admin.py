@@ -1,0 +1,139 @@
+"""Operators' pages of users: search them, see and end sessions, disable, set a password, delete."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+
+from accounts import operations
+from accounts.models import User
+from core.adminpages import (
+    Action,
+    Input,
+    ListPage,
+    ObjectPage,
+    PartAdmin,
+    Row,
+    Table,
+    number_of,
+    operator,
+)
+from core.data.encoding import dumps, loads
+from core.errors import InvalidInput, NotFound
+
+_PAGE = 50
+
+
+@admin.register(User)
+class UserAdmin(PartAdmin):
+    """The users of one collection after the other."""
+
+    def filters(self, request: HttpRequest) -> Sequence[Input]:
+        kinds = operations.list_collections()
+        given = request.GET
+        chosen = given.get("collection", "") or (kinds[0]["name"] if kinds else "")
+        names = [(kind["name"], f"{kind['name']} ({kind['count']})") for kind in kinds]
+        return [
+            Input("collection", "Collection", chosen, "select", names),
+            Input("q", "Key begins with", given.get("q", "")),
+            Input("query", "Query", given.get("query", ""), hint='{"active": true}'),
+        ]
+
+    def list_page(self, request: HttpRequest) -> ListPage:
+        filters = self.filters(request)
+        collection, begins, query = (each.value for each in filters)
+        if not collection:
+            return ListPage(Table((), (), empty="Nobody has signed up yet."))
+        skip = number_of(request.GET.get("skip", ""))
+        found = operations.list_users(
+            collection=collection,
+            query=_condition(begins, query),
+            limit=_PAGE + 1,
+            skip=skip,
+        )
+        rows = [_row(collection, each) for each in found[:_PAGE]]
+        more = {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
+        columns = ["Key", "State", "Signed up", "Last signed in", "Sessions"]
+        return ListPage(Table(columns, rows, empty="No user fits."), filters, more)
+
+    def object_page(self, request: HttpRequest, key: str) -> ObjectPage:
+        found = operations.get_user(**_place(key))
+        disabled = found["disabled"]
+        sessions = [
+            Row(
+                [each["ip"], each["user_agent"], each["signed_in_at"], each["last_seen_at"]],
+                actions=[Action("end", "End", value=each["id"])],
+            )
+            for each in found["sessions"]
+        ]
+        columns = ["Address", "User agent", "Signed in", "Last seen", ""]
+        return ObjectPage(
+            title=found["user"]["_key"],
+            facts=[
+                ("State", "disabled" if disabled else "active"),
+                ("Collection", key.partition("/")[0]),
+                ("Signed up", found["created_at"]),
+                ("Password changed", found["password_changed_at"]),
+                ("Last signed in", found["last_signed_in_at"]),
+            ],
+            texts=[("Document", dumps(found["user"]).decode())],
+            tables=[Table(columns, sessions, "Sessions", "Signed in nowhere.")],
+            actions=[
+                Action("end", "End all sessions"),
+                Action("enable", "Enable") if disabled else Action("disable", "Disable"),
+                Action(
+                    "password", "Set password", [Input("password", "New password", "", "password")]
+                ),
+                Action("delete", "Delete user", permission="delete", danger=True),
+            ],
+        )
+
+    def act(self, request: HttpRequest, key: str, action: str, value: str) -> str:
+        place, by = _place(key), operator(request)
+        if action == "end":
+            ended = operations.end_sessions(**place, session_id=value or None, by=by)
+            return f"Ended {ended} sessions."
+        if action == "disable":
+            operations.disable_user(**place, by=by)
+            return "Disabled; all sessions have ended."
+        if action == "enable":
+            operations.enable_user(**place, by=by)
+            return "Enabled."
+        if action == "password":
+            password = request.POST.get("password", "")
+            operations.set_password(**place, password=password, by=by)
+            return "The password is set; all sessions have ended."
+        if action == "delete":
+            operations.delete_user(**place, by=by)
+            return "Deleted."
+        raise NotFound
+
+
+def _place(key: str) -> dict[str, str]:
+    collection, _, user_id = key.partition("/")
+    return {"collection": collection, "user_id": user_id}
+
+
+def _condition(begins: str, query: str) -> object:
+    """The filter of the search: what the query says, and the beginning of the key."""
+    parts: list[Any] = [loads(query.encode())] if query.strip() else []
+    if begins:
+        parts.append({"_key": {"$regex": "^" + re.escape(begins.casefold())}})
+    if parts and not isinstance(parts[0], dict):
+        raise InvalidInput("The query must be a JSON object.")
+    return {"$and": parts} if parts else {}
+
+
+def _row(collection: str, found: dict[str, Any]) -> Row:
+    cells = [
+        found["user"]["_key"],
+        "disabled" if found["disabled"] else "active",
+        found["created_at"],
+        found["last_signed_in_at"],
+        len(found["sessions"]),
+    ]
+    return Row(cells, key=f"{collection}/{found['user']['_id']}")

@@ -1,0 +1,73 @@
+"""What every command of ours with sub-commands builds on.
+
+A sub-command ``end-sessions`` is the method ``_end_sessions(options)``; what the domain raises
+comes out as one sentence and exit status 1.
+"""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from core.data.embedded import EmbeddedError
+from core.data.encoding import dumps, loads
+from core.errors import CoglexError, DatabaseUnavailable, InvalidJSON
+
+Options = dict[str, Any]
+
+
+class ServiceCommand(BaseCommand):
+    """A command whose sub-commands are declared by ``declare`` and are methods of their own."""
+
+    # What to say after an error of the domain: the way out.
+    hint: ClassVar[str] = ""
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Django's hook: every sub-command takes --json."""
+        commands = parser.add_subparsers(dest="command", required=True)
+
+        def add(name: str, help_: str, *, dry_run: bool = False) -> ArgumentParser:
+            made: ArgumentParser = commands.add_parser(name, help=help_)
+            made.add_argument("--json", action="store_true", help="write JSON")
+            if dry_run:
+                made.add_argument(
+                    "--dry-run", action="store_true", help="say what would be done, do nothing"
+                )
+            return made
+
+        self.declare(add)
+
+    def declare(self, add: Callable[..., ArgumentParser]) -> None:
+        """Declare the sub-commands: ``add(name, help, dry_run=…)`` returns each one's parser."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the sub-command that was named."""
+        run: Callable[[Options], None] = getattr(self, "_" + options["command"].replace("-", "_"))
+        try:
+            run(options)
+        except EmbeddedError as error:
+            raise CommandError(str(error)) from None
+        except DatabaseUnavailable as error:
+            raise CommandError(f"{error.detail} Is MONGODB_URI right?") from None
+        except CoglexError as error:
+            raise CommandError(f"{error.detail} {self.hint}".strip()) from None
+
+    def say(self, options: Options, value: object, *lines: str) -> None:
+        """Write ``value`` as JSON where that was asked for, else the lines."""
+        if options["json"]:
+            self.stdout.write(dumps(value).decode())
+            return
+        for line in lines:
+            self.stdout.write(line)
+
+
+def json_option(text: str) -> object:
+    """An option that holds JSON."""
+    try:
+        return loads(text.encode())
+    except InvalidJSON as error:
+        raise CommandError(error.detail) from None

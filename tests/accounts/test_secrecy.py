@@ -1,0 +1,121 @@
+"""The password's hash is nowhere: everything that a request can get is searched for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from io import StringIO
+from urllib.parse import quote
+
+import pytest
+import structlog
+from django.core.management import call_command
+
+from core import audit
+from core.data.encoding import dumps
+from tests.accounts.conftest import PASSWORD, Person, record_of
+from tests.conftest import APIClient
+
+pytestmark = pytest.mark.django_db
+
+
+def parts(text, length=8):
+    """Every part of a text that is that long."""
+    return {text[at : at + length] for at in range(len(text) - length + 1)}
+
+
+def answers(app, admin, people, settings):
+    """Everything that routes, admin and commands say of a user, with and without faults."""
+    record = record_of(people)
+    yield from (app.sign_in(), app.session(), app.send("GET", app.at("sessions")))
+    yield app.sign_in(password="wrong horse")
+    yield app.sign_up()
+    yield app.sign_in(query={"_password": {"$gt": ""}})
+    yield app.send("PATCH", app.at("refresh"), {"document": {"age": 3}})
+    change = {"_password": PASSWORD + "!", "_current_password": PASSWORD}
+    yield app.send("PATCH", app.at("refresh"), change)
+    yield app.send("DELETE", app.at("sessions", "others"))
+    api = APIClient()
+    for path in ("/service/storage/v1/", f"/service/storage/v1/{people}/", "/schema/"):
+        yield api.send("GET", path)
+    for name in ("users", people, "coglex_internal.users"):
+        stage = {"$lookup": {"from": name, "as": "x", "pipeline": []}}
+        body = {"pipeline": [{"$unionWith": name}, stage]}
+        yield api.send("POST", "/service/storage/v1/anything/aggregate/", body)
+        yield api.send("GET", f"/service/storage/v1/{name}/?query={quote('{}')}")
+    page = f"/admin/accounts/user/{people}/{record['_id']}/"
+    yield admin.get("/admin/accounts/user/", {"collection": people})
+    yield admin.get("/admin/accounts/user/", {"collection": people, "query": '{"password": 1}'})
+    yield admin.get(page)
+    yield admin.post(page, {"action": "password:", "password": "short"}, follow=True)
+    yield admin.get("/admin/")
+    settings.DEBUG = True
+    yield admin.get("/admin/nowhere/")
+    yield app.send("GET", "/service/auth/v1/nowhere/")
+    settings.DEBUG = False
+    for arguments in (("list", people), ("show", people, record["_id"])):
+        for more in ((), ("--json",)):
+            out = StringIO()
+            call_command("users", *arguments, *more, stdout=out)
+            yield out.getvalue()
+
+
+def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog):
+    caplog.set_level(logging.DEBUG)
+    app = Person("header", people)
+    app.sign_up(name="Ada")
+    hashes = [record_of(people)["password"]]
+    said = []
+    for each in answers(app, admin_client, people, settings):
+        hashes.append(record_of(people)["password"])
+        said.append(each if isinstance(each, str) else f"{each.content!r} {dict(each.headers)}")
+    said.append(json.dumps([str(entry) for entry in audit.find(limit=1000)]))
+    captured = capfd.readouterr()
+    said += [captured.out, captured.err, caplog.text]
+    assert len(set(hashes)) == 2, "the password was changed on the way"
+    assert len(said) > 30
+    assert "ada@example.com" in "".join(said)
+    everything = "\n".join(said)
+    for stored in set(hashes):
+        secret = stored.removeprefix("bcrypt_sha256$$2b$04$")
+        assert len(secret) == 53
+        found = [part for part in parts(secret) if part in everything]
+        assert found == []
+    assert PASSWORD not in everything
+
+
+def test_a_fault_while_signing_in_shows_no_hash(people, monkeypatch, capfd):
+    """The error log's traceback and the answer, when the database goes away in between."""
+    from accounts import services
+
+    app = Person("header", people)
+    app.sign_up()
+    secret = record_of(people)["password"][-53:]
+
+    def fail(*given):
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(services, "_add_session", fail)
+    answer = app.sign_in()
+    assert answer.status_code == 500
+    logged = capfd.readouterr().err
+    assert "a bug" in logged
+    for part in parts(secret):
+        assert part not in logged
+        assert part not in answer.content.decode()
+    assert PASSWORD not in logged
+
+
+def test_log_lines_mask_what_is_named_like_a_secret(capfd):
+    structlog.get_logger("t").error("x", password="hunter22", deep={"_password": "hunter22"})
+    assert "hunter22" not in capfd.readouterr().err
+
+
+def test_the_answer_is_no_bigger_than_what_the_client_may_see(people):
+    app = Person("header", people)
+    app.sign_up()
+    assert set(app.sign_in().json()) == {"_id", "_key"}
+    assert (
+        dumps(record_of(people)["user"])
+        == app.session().content.split(b'"user":')[1].split(b',"session"')[0]
+    )
