@@ -8,25 +8,19 @@ InvalidInput with a pointer for what does not compile, and the errors of ``core.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any, TypeVar
-
-import orjson
+from typing import Any
 
 from core import audit
 from core.data import documents as store
-from core.data import paging
 from core.data.compiler import (
     Update,
     compile_filter,
     compile_pipeline,
-    compile_projection,
-    compile_sort,
     compile_update,
 )
 from core.data.encoding import decode_document
 from core.data.names import check_collection, check_key, keys_spelled
+from core.data.pages import Listing, Query, compiled, projection_of
 from core.errors import (
     DocumentNotFound,
     InvalidDocument,
@@ -34,86 +28,33 @@ from core.errors import (
     InvalidParameter,
     PreconditionFailed,
     below,
-    parameter,
 )
+from core.times import now, rfc3339
 
 Document = dict[str, Any]
-Spec = TypeVar("Spec")
 
-DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
-MAX_SKIP = 100_000
 MAX_INSERTED = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """A page of documents; ``next`` is the token of the page that follows, if one does."""
-
-    documents: list[Document]
-    next: str | None
-
-
-def list_documents(
-    *,
-    collection: str,
-    query: object = None,
-    keys: object = None,
-    sort: object = None,
-    limit: int | None = None,
-    skip: int | None = None,
-    after: str | None = None,
-) -> Listing:
-    """A page of the documents that match ``query``, in the order of ``sort``, then of ``_id``.
-
-    ``after`` is the token of a page before, made for the same query and sort.
-    """
-    check_collection(collection)
-    order = _order(sort)
-    context = orjson.dumps([collection, query or {}, order]).decode()
-    page = store.find_page(
-        collection,
-        filter=_compiled("query", compile_filter, query),
-        projection=_projection(keys),
-        sort=order,
-        limit=limit or DEFAULT_LIMIT,
-        skip=skip or 0,
-        start=None if after is None else paging.unseal(after, context),
-    )
-    return Listing(page.documents, paging.seal(page.end, context) if page.end else None)
-
-
-def _order(sort: object) -> list[tuple[str, int]]:
-    """A total order: the fields asked for, and the key to tell equals apart."""
-    if sort is None:
-        return [("_id", 1)]
-    order = _compiled("sort", compile_sort, sort)
-    fields = [field for field, _ in order]
-    return order[: fields.index("_id") + 1] if "_id" in fields else [*order, ("_id", 1)]
-
-
-def _projection(keys: object) -> dict[str, int] | None:
-    return None if keys is None else _compiled("keys", compile_projection, keys)
-
-
-def _compiled(name: str, compile_: Callable[[object], Spec], value: object) -> Spec:
-    with parameter(name):
-        return compile_({} if value is None else value)
+def list_documents(*, collection: str, asked: Query) -> Listing:
+    """A page of the documents that match, in the order asked for, then of ``_id``."""
+    return store.list_page(check_collection(collection), asked)
 
 
 def count_documents(*, collection: str, query: object = None) -> int:
     """How many documents match."""
-    return store.count(check_collection(collection), _compiled("query", compile_filter, query))
+    return store.count(check_collection(collection), query)
 
 
 def list_collections(*, may_read: Callable[[str], bool]) -> list[dict[str, object]]:
     """``{"name", "count"}`` of each collection that ``may_read`` allows, by name."""
     names = [name for name in store.list_collections() if may_read(name)]
-    return [{"name": name, "count": store.count(name, {})} for name in names]
+    return [{"name": name, "count": store.count(name)} for name in names]
 
 
 def get_document(*, collection: str, key: str, keys: object = None) -> store.Found:
     """The document that a path means by ``key``, and its ETag; raises DocumentNotFound."""
-    return store.get(check_collection(collection), keys_spelled(key), _projection(keys))
+    return store.get(check_collection(collection), keys_spelled(key), projection_of(keys))
 
 
 def insert_document(*, collection: str, document: object) -> Document:
@@ -149,7 +90,7 @@ def new_documents(documents: object) -> list[Document]:
 def insert_new(collection: str, new: Document) -> Document:
     """Insert what ``new_document`` made."""
     store.insert(collection, new)
-    return {"inserted_id": new["_id"], "inserted_count": 1, "created_at": _now()}
+    return {"inserted_id": new["_id"], "inserted_count": 1, "created_at": rfc3339(now())}
 
 
 def insert_all_new(collection: str, new: list[Document]) -> Document:
@@ -158,12 +99,8 @@ def insert_all_new(collection: str, new: list[Document]) -> Document:
     return {
         "inserted_ids": [document["_id"] for document in new],
         "inserted_count": len(new),
-        "created_at": _now(),
+        "created_at": rfc3339(now()),
     }
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def put_document(
@@ -225,7 +162,7 @@ def update_document(
 def update_documents(*, collection: str, query: object, update: object, principal: str) -> Document:
     """The same for all that match, all or none; audited."""
     check_collection(collection)
-    chosen = _compiled("query", compile_filter, query)
+    chosen = compiled("query", compile_filter, query)
     return update_all(collection, chosen, compile_update(update), principal)
 
 
@@ -247,7 +184,7 @@ def delete_document(
 def delete_documents(*, collection: str, query: object, principal: str) -> Document:
     """Delete all that match, all or none; audited."""
     check_collection(collection)
-    return delete_all(collection, _compiled("query", compile_filter, query), principal)
+    return delete_all(collection, compiled("query", compile_filter, query), principal)
 
 
 def delete_all(collection: str, chosen: Document, principal: str) -> Document:

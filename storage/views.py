@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, urlencode
+from urllib.parse import quote
 
 from django.http import HttpResponse, HttpResponseNotModified
 from rest_framework.request import Request
 
 from core.data.names import spell_key
 from core.errors import InvalidInput, InvalidParameter
-from core.http.bodies import (
-    flag_parameter,
-    integer_parameter,
-    json_body,
-    json_parameter,
-    parameter,
-)
+from core.http.bodies import json_body, json_parameter
 from core.http.carried import principal
 from core.http.idempotency import idempotent
+from core.http.lists import asked_of, list_headers
 from core.http.permissions import HasAnyScope, HasAPIKey, require
 from core.http.views import ServiceViewSet, answer
 from storage import batches, schema, services
@@ -69,27 +64,15 @@ class CollectionViewSet(StorageViewSet):
 
     @schema.list_
     def list(self, request: Request, collection: str) -> HttpResponse:
-        limit = integer_parameter(request, "limit", 1, services.MAX_LIMIT)
-        skip = integer_parameter(request, "skip", 0, services.MAX_SKIP)
-        after = parameter(request, "after")
-        query = json_parameter(request, "query")
-        counted = flag_parameter(request, "count")
-        listing = services.list_documents(
-            collection=collection,
-            query=query,
-            keys=json_parameter(request, "keys"),
-            sort=_sort(request),
-            limit=limit,
-            skip=skip,
-            after=after,
+        asked = asked_of(request)
+        listing = services.list_documents(collection=collection, asked=asked)
+        headers = list_headers(
+            request,
+            listing,
+            lambda: services.count_documents(collection=collection, query=asked.query),
         )
-        headers = {}
-        if counted:
-            total = services.count_documents(collection=collection, query=query)
-            headers["X-Total-Count"] = str(total)
-        if listing.next:
-            headers["Link"] = f'<{_next_url(request, listing.next)}>; rel="next"'
-        one = len(listing.documents) == 1 and (limit, skip, after) == (None, None, None)
+        paged = (asked.limit, asked.skip, asked.after) != (None, None, None)
+        one = len(listing.documents) == 1 and not paged
         return answer(listing.documents[0] if one else listing.documents, headers=headers)
 
     @schema.insert
@@ -201,13 +184,6 @@ def _member(body: object, name: str) -> object:
     return body[name]
 
 
-def _sort(request: Request) -> object:
-    text = parameter(request, "sort")
-    if text is None or not text.lstrip().startswith("{"):
-        return text
-    return json_parameter(request, "sort")
-
-
 def _required_query(request: Request) -> object:
     query = json_parameter(request, "query")
     if query is None:
@@ -234,12 +210,3 @@ def _create_only(request: Request) -> bool:
     if tags is not None and tags != {"*"}:
         raise InvalidParameter.of("If-None-Match", "A write takes only If-None-Match: *.")
     return tags is not None
-
-
-def _next_url(request: Request, token: str) -> str:
-    kept = [
-        (name, value)
-        for name, value in request.GET.items()
-        if name in {"query", "keys", "sort", "limit", "count"}
-    ]
-    return f"{request.path}?{urlencode([*kept, ('after', token)])}"

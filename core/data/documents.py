@@ -7,7 +7,6 @@ finds out; ``keys`` are the spellings of one key, likeliest first (``names.keys_
 
 from __future__ import annotations
 
-import secrets
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -16,21 +15,19 @@ from typing import Any, TypeVar
 
 import bson
 from bson import ObjectId
-from django.conf import settings
 
-from core.data import paging
+from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
 from core.data.compiler import Update
 from core.data.failures import translated
 from core.data.names import check_collection
-from core.data.paging import Position
+from core.data.pages import Listing, Query, bounded
 from core.errors import (
     DocumentNotFound,
     DocumentTooLarge,
     DuplicateKey,
     InvalidCollection,
     PreconditionFailed,
-    ResultTooLarge,
     below,
 )
 
@@ -39,20 +36,8 @@ Projection = dict[str, int]
 Written = TypeVar("Written")
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-# Up to here counting is cheap enough to be exact; above, the collection's own counter answers.
-_EXACT_COUNT = 50_000
 # A comparison with the whole stored document has to fit into one command beside the update.
 _MAX_COMPARED_BYTES = 4 * 1024 * 1024
-# Under this name the database adds the sort values to a document; nobody can know it beforehand.
-_SORT_KEY = f"sort_key_{secrets.token_hex(8)}"
-
-
-@dataclass(frozen=True, slots=True)
-class Page:
-    """Documents of a list, and where the next page begins; None when nothing follows."""
-
-    documents: list[Document]
-    end: Position | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,105 +59,14 @@ def etag_of(raw: bytes) -> str:
     return f'"{urlsafe_b64encode(sha256(raw).digest()[:18]).decode()}"'
 
 
-def find_page(
-    collection: str,
-    *,
-    filter: Filter,  # noqa: A002 - the field's term
-    projection: Projection | None,
-    sort: paging.Sort,
-    limit: int,
-    skip: int = 0,
-    start: Position | None = None,
-) -> Page:
-    """Up to ``limit`` documents in the order of ``sort``, whose last field must be ``_id``.
-
-    ``start`` is the end of the page before. Raises ResultTooLarge.
-    """
-    by_key = len(sort) == 1 and (projection is None or projection.get("_id", 1) == 1)
-    offset = skip if start is None else start.offset
-    if start is not None and start.values is not None:
-        arrays = _may_sort_by_arrays(collection, sort)
-        condition = paging.after(sort, start.values, arrays=arrays)
-        filter = {"$and": [filter, condition]} if filter else condition  # noqa: A001
-        skip = 0
-    elif start is not None:
-        skip = start.offset
-    if not by_key:
-        projection = {**(projection or {}), _SORT_KEY: {"$meta": "sortKey"}}  # type: ignore[dict-item]
-    with translated():
-        raw = _bounded(
-            documents(collection).find_raw_batches(
-                filter,
-                projection,
-                sort=list(sort),
-                skip=skip,
-                limit=limit + 1,
-                batch_size=limit + 2,
-                session=session(),
-            )
-        )
-        found: list[Document] = bson.decode_all(raw, CODEC)
-    end = None
-    if len(found) > limit:
-        values = (found[limit - 1]["_id"],) if by_key else _sort_values(raw, limit - 1)
-        end = Position(values if values and paging.expressible(values) else None, offset + limit)
-        del found[limit:]
-    if not by_key:
-        for document in found:
-            del document[_SORT_KEY]
-    return Page(found, end)
+def list_page(collection: str, asked: Query) -> Listing:
+    """The page of documents that is asked for."""
+    return pages.list_page(documents(collection), asked)
 
 
-def _may_sort_by_arrays(collection: str, sort: paging.Sort) -> bool:
-    """Whether a sort field may hold an array: not where an index in this order has met none."""
-    if len(sort) == 1:
-        return False
-    asked = {"find": collection, "sort": dict(sort)}
-    with translated():
-        explained = documents_database().command(
-            "explain", asked, verbosity="queryPlanner", session=session()
-        )
-    stage = explained["queryPlanner"]["winningPlan"]
-    stage = stage.get("queryPlan", stage)
-    while stage["stage"] not in {"IXSCAN", "SORT"} and "inputStage" in stage:
-        stage = stage["inputStage"]
-    return stage["stage"] != "IXSCAN" or bool(stage["isMultiKey"])
-
-
-def _sort_values(raw: bytes, index: int) -> tuple[object, ...] | None:
-    """The values that the database sorted a document by; None where one is undefined."""
-    start = 0
-    for _ in range(index):
-        start += int.from_bytes(raw[start : start + 4], "little")
-    document = raw[start : start + int.from_bytes(raw[start : start + 4], "little")]
-    values = bson.decode(document, CODEC)[_SORT_KEY]
-    # The driver decodes undefined, by which empty arrays are sorted, as if it were null.
-    array = document[document.rindex(_SORT_KEY.encode()) :]
-    undefined = any(b"\x06%d\x00" % place in array for place in range(len(values)))
-    return None if undefined else tuple(values)
-
-
-def _bounded(batches: Iterable[Any]) -> bytes:
-    """All batches as one, as long as they are not more than one answer may hold."""
-    held: list[bytes] = []
-    size = 0
-    for batch in batches:
-        size += len(batch)
-        if size > settings.COGLEX_MAX_RESULT_BYTES:
-            raise ResultTooLarge
-        held.append(batch)
-    return held[0] if len(held) == 1 else b"".join(held)
-
-
-def count(collection: str, filter: Filter) -> int:  # noqa: A002
-    """How many documents match; without a filter a large collection's own counter is believed."""
-    with translated():
-        if (
-            not filter
-            and (total := documents(collection).estimated_document_count()) > _EXACT_COUNT
-        ):
-            return total
-        return documents(collection).count_documents(filter, session=session())
+def count(collection: str, query: object = None) -> int:
+    """How many documents match a client's query."""
+    return pages.count_matching(documents(collection), query)
 
 
 def list_collections() -> list[str]:
@@ -390,5 +284,5 @@ def aggregate(collection: str, stages: list[dict[str, Any]]) -> list[Document]:
     """The results of a compiled pipeline; raises ResultTooLarge."""
     with translated():
         batches = documents(collection).aggregate_raw_batches(stages, session=session())
-        found: list[Document] = bson.decode_all(_bounded(batches), CODEC)
+        found: list[Document] = bson.decode_all(bounded(batches), CODEC)
     return found

@@ -13,9 +13,10 @@ from bson import ObjectId
 from pymongo import ReturnDocument, UpdateOne
 from pymongo.collection import Collection
 
-from core.data import indexes
+from core.data import indexes, pages
 from core.data.client import internal, session
 from core.data.failures import translated
+from core.data.pages import Listing, Query
 
 Record = dict[str, Any]
 Order = Sequence[tuple[str, int]]
@@ -63,6 +64,14 @@ class Records:
         with translated():
             found = self._collection.find(chosen, fields, session=session())
             return list(found.sort(list(order)).skip(skip).limit(limit))
+
+    def list_page(self, asked: Query, order: Order) -> Listing:
+        """A page of the records as a client asks for it, else in ``order``."""
+        return pages.list_page(self._collection, asked, order)
+
+    def count_matching(self, query: object) -> int:
+        """How many records match a client's query."""
+        return pages.count_matching(self._collection, query)
 
     def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
         """Change one record that fits; whether one did (or was made)."""
