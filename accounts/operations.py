@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from accounts import passwords, records, services, sessions
+from accounts import passwords, records, services
 from accounts.records import users
 from accounts.services import Document, note
-from core.data.compiler import compile_filter, compile_sort
+from core.data.compiler import compile_filter
 from core.data.names import check_collection
+from core.data.pages import compiled
 from core.data.records import Record
-from core.errors import UserNotFound, parameter
+from core.errors import UserNotFound
 from core.times import now, rfc3339
 
 MAX_FOUND = 1000
@@ -25,17 +26,12 @@ def list_collections() -> list[dict[str, Any]]:
 
 
 def list_users(
-    *, collection: str, query: object = None, sort: object = None, limit: int = 100, skip: int = 0
+    *, collection: str, query: object = None, limit: int = 100, skip: int = 0
 ) -> list[Document]:
     """Users whose document meets the query, each as ``describe`` says; the oldest first."""
     check_collection(collection)
-    with parameter("query"):
-        condition = compile_filter({} if query is None else query)
-    with parameter("sort"):
-        order = [("_id", 1)] if sort is None else [*compile_sort(sort), ("_id", 1)]
-    found = records.search(
-        collection, condition, sort=order, limit=min(limit, MAX_FOUND), skip=skip
-    )
+    condition = compiled("query", compile_filter, query)
+    found = records.search(collection, condition, limit=min(limit, MAX_FOUND), skip=skip)
     return [describe(record) for record in found]
 
 
@@ -54,16 +50,7 @@ def describe(record: Record) -> Document:
         "user": record["user"],
         "disabled": record["disabled"],
         **{name: rfc3339(record[name]) if record[name] else None for name in times},
-        "sessions": [
-            {
-                "id": entry["id"],
-                **services.describe_session(entry),
-                "ip": entry["ip"],
-                "user_agent": entry["user_agent"],
-            }
-            for entry in reversed(record["sessions"])
-            if sessions.lives(entry)
-        ],
+        "sessions": services.living_sessions(record),
     }
 
 

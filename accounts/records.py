@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from core.data.paging import Sort
 from core.data.records import Record, Records
 from core.errors import DuplicateKey, KeyTaken, UserNotFound
 
@@ -70,9 +69,7 @@ def meets(user_id: str, condition: Record) -> bool:
     )
 
 
-def search(
-    collection: str, condition: Record, *, sort: Sort = (("_id", 1),), limit: int, skip: int = 0
-) -> list[Record]:
+def search(collection: str, condition: Record, *, limit: int, skip: int = 0) -> list[Record]:
     """Users whose document meets a compiled filter; records without the hash."""
     return users.aggregate(
         [
@@ -80,7 +77,7 @@ def search(
             {"$project": WITHOUT_PASSWORD},
             {"$replaceWith": {"$mergeObjects": ["$user", {"_record": "$$ROOT"}]}},
             {"$match": condition},
-            {"$sort": dict(sort)},
+            {"$sort": {"_id": 1}},
             {"$skip": skip},
             {"$limit": limit},
             {"$replaceWith": "$_record"},

@@ -20,9 +20,10 @@ from accounts.records import users
 from accounts.sessions import Claim
 from core import audit
 from core.data.compiler import compile_filter
+from core.data.documents import new_key
 from core.data.encoding import decode_document, dumps
 from core.data.names import check_collection
-from core.data.records import Record, new_id
+from core.data.records import Record
 from core.errors import (
     InvalidCredentials,
     InvalidFieldName,
@@ -112,7 +113,7 @@ def sign_up(
     passwords.check_strength(secret, key=kept, document=new)
     if records.by_key(collection, kept):
         raise KeyTaken  # The index says it too; this saves the hash.
-    user_id = new_id()
+    user_id = new_key()
     user = {"_id": user_id, "_key": kept, **new}
     moment = now()
     records.add(
@@ -307,19 +308,24 @@ def _new_password(
     }
 
 
-def list_sessions(*, who: SignedIn) -> list[Document]:
-    """The user's sessions that live, the newest first."""
+def living_sessions(record: Record) -> list[Document]:
+    """The sessions of a user's record that live, the newest first."""
     return [
         {
             "id": entry["id"],
-            "current": entry["id"] == who.session["id"],
             **describe_session(entry),
             "ip": entry["ip"],
             "user_agent": entry["user_agent"],
         }
-        for entry in reversed(who.record["sessions"])
+        for entry in reversed(record["sessions"])
         if sessions.lives(entry)
     ]
+
+
+def list_sessions(*, who: SignedIn) -> list[Document]:
+    """The user's sessions that live, the newest first, and which of them this is."""
+    mine = who.session["id"]
+    return [{**each, "current": each["id"] == mine} for each in living_sessions(who.record)]
 
 
 def revoke_session(*, who: SignedIn, session_id: str, principal: str) -> int:

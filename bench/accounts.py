@@ -8,15 +8,13 @@ import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice
 from math import erfc, sqrt
 from typing import Any
 
-import httpx
-
-from tests.processes import ROOT, SECRET, Served, environment
+from bench.proofs import http_client, told
+from tests.processes import ROOT, Served, environment
 
 PASSWORD = "correct horse battery"
 # The limits would end these measurements after a few requests.
@@ -30,10 +28,6 @@ def _auth(served: Served) -> str:
     return f"{served.url}/service/auth/v1"
 
 
-def _http() -> httpx.Client:
-    return httpx.Client(headers={"X-API-Key": SECRET}, timeout=120)
-
-
 def signups(served: Served) -> str:
     """200 simultaneous sign-ups of one key in different spellings: one 201, the rest 409."""
     spellings = ["ångström@example.com", "ÅNGSTRÖM@EXAMPLE.COM", " ångström@example.com "]
@@ -41,7 +35,7 @@ def signups(served: Served) -> str:
 
     def one(key: str) -> int:
         body = {"_key": key, "_password": PASSWORD}
-        with _http() as http:
+        with http_client() as http:
             return http.post(f"{_auth(served)}/signup/people", json=body).status_code
 
     with ThreadPoolExecutor(30) as pool:
@@ -99,7 +93,7 @@ def signins(served: Served) -> str:
     done, stop = [0] * 8, threading.Event()
 
     def sign_in(number: int) -> None:
-        with _http() as http:
+        with http_client() as http:
             while not stop.is_set():
                 http.post(f"{_auth(served)}/signin/people", json=body).raise_for_status()
                 done[number] += 1
@@ -122,7 +116,7 @@ def _reads(served: Served, seconds: float = 15) -> float:
 
     def read(_: int) -> list[float]:
         taken = []
-        with _http() as http:
+        with http_client() as http:
             while (started := time.perf_counter()) < end:
                 http.get(f"{served.storage}/read/one").raise_for_status()
                 taken.append(time.perf_counter() - started)
@@ -133,18 +127,8 @@ def _reads(served: Served, seconds: float = 15) -> float:
     return statistics.quantiles(times, n=100)[98] * 1000
 
 
-def _proof(run: Callable[[Served], str], **more: str) -> Callable[[Served], None]:
-    def shown(served: Served) -> None:
-        started = time.perf_counter()
-        said = run(served)
-        print(f"{run.__name__}: {said} ({time.perf_counter() - started:.0f} s)")
-
-    shown.environment = {**UNLIMITED, **more}  # type: ignore[attr-defined]
-    return shown
-
-
 PROOFS: dict[str, Any] = {
-    "signups": _proof(signups),
-    "timing": _proof(timing),
-    "signins": _proof(signins, WEB_WORKERS="1"),
+    "signups": told(signups, **UNLIMITED),
+    "timing": told(timing, **UNLIMITED),
+    "signins": told(signins, WEB_WORKERS="1", **UNLIMITED),
 }

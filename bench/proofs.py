@@ -20,7 +20,7 @@ from core.data.embedded.server import Server
 from tests.processes import SECRET, Served, eventually
 
 
-def _client() -> httpx.Client:
+def http_client() -> httpx.Client:
     return httpx.Client(headers={"X-API-Key": SECRET}, timeout=60)
 
 
@@ -28,7 +28,7 @@ def inserts(served: Served) -> str:
     """200 concurrent inserts of one key: one 201, the rest 409."""
 
     def one(_: int) -> int:
-        with _client() as client:
+        with http_client() as client:
             return client.post(f"{served.storage}/unique/", json={"_id": "k"}).status_code
 
     with ThreadPoolExecutor(50) as pool:
@@ -44,7 +44,7 @@ def increments(served: Served) -> str:
 
     def client(_: int) -> None:
         nonlocal refused
-        with _client() as http:
+        with http_client() as http:
             for _ in range(625):
                 while True:
                     seen = http.get(url)
@@ -65,7 +65,7 @@ def kills(served: Served) -> str:
     stop = threading.Event()
 
     def writer(number: int) -> None:
-        with _client() as http:
+        with http_client() as http:
             count = 0
             while not stop.is_set():
                 key = f"{number}-{count}"
@@ -117,7 +117,7 @@ def walk(served: Served) -> str:
     stop = threading.Event()
 
     def disturb() -> None:
-        with _client() as http:
+        with http_client() as http:
             count = 0
             while not stop.is_set():
                 count += 1
@@ -163,7 +163,7 @@ def growth(served: Served) -> str:
 
     def client(number: int) -> None:
         url = f"{served.storage}/mixed/"
-        with _client() as http:
+        with http_client() as http:
             for count in range(312):
                 key = f"{url}{number}-{count}"
                 http.put(key, json={"n": count, "text": "x" * 200})
@@ -182,12 +182,15 @@ def growth(served: Served) -> str:
     return f"{' → '.join(map(str, seen))} MB over {5 * 4 * 312 * 8} requests"
 
 
-def _told(proof: Callable[[Served], str]) -> Callable[[Served], None]:
+def told(proof: Callable[[Served], str], **environment: str) -> Callable[[Served], None]:
+    """The proof as `python -m bench` runs it, on a server with this environment."""
+
     def run(served: Served) -> None:
         started = time.monotonic()
         print(f"{proof.__name__}: {proof(served)} ({time.monotonic() - started:.0f} s)", flush=True)
 
+    run.environment = environment  # type: ignore[attr-defined]
     return run
 
 
-PROOFS = {proof.__name__: _told(proof) for proof in (inserts, increments, kills, walk, growth)}
+PROOFS = {proof.__name__: told(proof) for proof in (inserts, increments, kills, walk, growth)}

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from core import apikeys
+from core.adminpages import operator
 from core.errors import CoglexError
 from core.models import APIKey
 from core.scopes import parse_scopes
@@ -84,7 +85,7 @@ class APIKeyAdmin(Admin):
             scopes=obj.scopes,
             expires_at=obj.expires_at,
             note=obj.note,
-            by=_operator(request),
+            by=operator(request),
         )
         obj.pk = record.pk
         self._show(request, key)
@@ -92,14 +93,14 @@ class APIKeyAdmin(Admin):
     @admin.action(description="Revoke the chosen keys", permissions=["change"])
     def revoke(self, request: HttpRequest, queryset: QuerySet[APIKey]) -> None:
         for record in queryset:
-            apikeys.revoke_key(record.prefix, by=_operator(request))
+            apikeys.revoke_key(record.prefix, by=operator(request))
         self.message_user(request, "Revoked; every process knows within 5 seconds.")
 
     @admin.action(description="Rotate the chosen keys", permissions=["add", "change"])
     def rotate(self, request: HttpRequest, queryset: QuerySet[APIKey]) -> None:
         for record in queryset:
             try:
-                _, key = apikeys.rotate_key(record.prefix, by=_operator(request))
+                _, key = apikeys.rotate_key(record.prefix, by=operator(request))
             except CoglexError as error:
                 self.message_user(request, error.detail, messages.ERROR)
             else:
@@ -107,7 +108,3 @@ class APIKeyAdmin(Admin):
 
     def _show(self, request: HttpRequest, key: str) -> None:
         self.message_user(request, f"The new key, shown only now: {key}", messages.WARNING)
-
-
-def _operator(request: HttpRequest) -> str:
-    return f"admin:{request.user.get_username()}"

@@ -7,7 +7,7 @@ the admin and its permissions (view, change, delete); what is on its pages it sa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
@@ -28,7 +28,7 @@ else:
 
 @dataclass(frozen=True)
 class Input:
-    """A field of a form: ``kind`` is an input's type, ``select`` or ``textarea``."""
+    """A field of a form: ``kind`` is an input's type, or ``select``."""
 
     name: str
     label: str
@@ -76,8 +76,6 @@ class ListPage:
     table: Table
     filters: Sequence[Input] = ()
     more: dict[str, str] | None = None
-    note: str = ""
-    actions: Sequence[Action] = ()
 
 
 @dataclass(frozen=True)
@@ -89,9 +87,6 @@ class ObjectPage:
     texts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     actions: Sequence[Action] = ()
-    links: Sequence[tuple[str, str]] = ()
-    image: str = ""
-    crumbs: Sequence[tuple[str, str]] = field(default_factory=list)
 
 
 class PartAdmin(_ModelAdmin):
@@ -117,13 +112,8 @@ class PartAdmin(_ModelAdmin):
         name = f"{self.opts.app_label}_{self.opts.model_name}"
         return [
             path("", view(self.list_view), name=f"{name}_changelist"),
-            *self.more_urls(),
             path("<path:key>/", view(self.object_view), name=f"{name}_change"),
         ]
-
-    def more_urls(self) -> list[URLPattern]:
-        """Further pages of the part."""
-        return []
 
     def url(self, key: str | None = None) -> str:
         """The address of the list, or of the page of one thing."""
@@ -200,7 +190,6 @@ class PartAdmin(_ModelAdmin):
             "title": title,
             "opts": self.opts,
             "page": page,
-            "part": self,
             "list_url": self.url(),
             "permitted": permitted,
             "more_url": "?" + urlencode({**query, **more}) if more else "",

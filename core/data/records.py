@@ -6,25 +6,18 @@ call joins the transaction that is under way, and raises the errors of ``core.da
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from bson import ObjectId
-from pymongo import ReturnDocument, UpdateOne
+from pymongo import ReturnDocument
 from pymongo.collection import Collection
 
-from core.data import indexes, pages
+from core.data import indexes
 from core.data.client import internal, session
 from core.data.failures import translated
-from core.data.pages import Listing, Query
 
 Record = dict[str, Any]
 Order = Sequence[tuple[str, int]]
-
-
-def new_id() -> str:
-    """24 hex digits that grow with time."""
-    return str(ObjectId())
 
 
 class Records:
@@ -65,14 +58,6 @@ class Records:
             found = self._collection.find(chosen, fields, session=session())
             return list(found.sort(list(order)).skip(skip).limit(limit))
 
-    def list_page(self, asked: Query, order: Order) -> Listing:
-        """A page of the records as a client asks for it, else in ``order``."""
-        return pages.list_page(self._collection, asked, order)
-
-    def count_matching(self, query: object) -> int:
-        """How many records match a client's query."""
-        return pages.count_matching(self._collection, query)
-
     def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
         """Change one record that fits; whether one did (or was made)."""
         with translated():
@@ -106,19 +91,6 @@ class Records:
                 session=session(),
             )
 
-    def update_each(self, changes: Iterable[tuple[Record, Record]]) -> None:
-        """Many changes of one record each, in one call, in any order."""
-        writes = [UpdateOne(chosen, change) for chosen, change in changes]
-        if writes:
-            with translated():
-                self._collection.bulk_write(writes, ordered=False, session=session())
-
-    def insert_all(self, records: Sequence[Record]) -> None:
-        """Write many new records in one call."""
-        if records:
-            with translated():
-                self._collection.insert_many(records, ordered=False, session=session())
-
     def delete(self, chosen: Record) -> Record | None:
         """Delete one record that fits; returns it as it was."""
         with translated():
@@ -128,16 +100,6 @@ class Records:
         """Delete all that fit; how many."""
         with translated():
             return self._collection.delete_many(chosen, session=session()).deleted_count
-
-    def count(self, chosen: Record) -> int:
-        """How many fit."""
-        with translated():
-            return self._collection.count_documents(chosen, session=session())
-
-    def distinct(self, field: str, chosen: Record | None = None) -> list[Any]:
-        """The values of a field."""
-        with translated():
-            return self._collection.distinct(field, chosen or {}, session=session())
 
     def aggregate(self, stages: list[Record]) -> list[Record]:
         """The results of a pipeline of our own making."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from accounts.records import users
-from core.data.records import new_id
+from core.data.documents import new_key
 from tests.conftest import APIClient
 
 BASE = "/service/auth/v1"
@@ -51,7 +51,7 @@ class Person(APIClient):
 @pytest.fixture
 def people():
     """The name of a user collection of this test's own."""
-    name = f"people-{new_id()}"
+    name = f"people-{new_key()}"
     yield name
     users.delete_all({"collection": {"$regex": f"^{name}"}})
 
