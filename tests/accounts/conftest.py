@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from accounts.records import users
@@ -78,6 +80,13 @@ def ada(person):
     assert person.sign_up(name="Ada", age=36).status_code == 201
     assert person.sign_in().status_code == 200
     return person
+
+
+@pytest.fixture
+def one_window(monkeypatch):
+    """No limit's window ends while the test counts."""
+    end = int(time.time()) + 3000
+    monkeypatch.setattr("django_ratelimit.core._get_window", lambda value, period: end)
 
 
 def record_of(collection, key="ada@example.com"):

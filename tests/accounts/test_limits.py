@@ -15,7 +15,7 @@ from tests.conftest import APIClient, assert_problem
 
 
 @pytest.fixture(autouse=True)
-def strict(settings):
+def strict(settings, one_window):
     cache.clear()
     settings.COGLEX_RATE_SIGNUP_ADDRESS = "5/h"
     settings.COGLEX_RATE_SIGNIN_ADDRESS = "30/h"

@@ -107,7 +107,7 @@ def test_a_new_password_may_not_be_weak(ada):
     assert_problem(answer, 422, "weak_password")
 
 
-def test_guesses_of_the_current_password_are_counted(ada, settings):
+def test_guesses_of_the_current_password_are_counted(ada, settings, one_window):
     settings.COGLEX_RATE_SIGNIN_KEY = "3/h"
     statuses = [
         change(ada, _password=NEW, _current_password=f"wrong {n}").status_code for n in range(5)
