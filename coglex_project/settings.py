@@ -9,13 +9,17 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
+from typing import TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from archive.filetypes import DEFAULT_TYPES
+from core.addresses import address
 from core.http import openapi
 from core.logs import logging_config
 
+Choice = TypeVar("Choice")
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.FileAwareEnv()
 env.read_env(BASE_DIR / ".env", overwrite=False)
@@ -35,6 +39,21 @@ def positive(name: str, default: int) -> int:
     if value < 1:
         raise ImproperlyConfigured(f"{name} must be a whole number of at least 1.")
     return value
+
+
+def whole(name: str) -> int | None:
+    """A whole number of at least 0, or None when it is not set."""
+    value = text(name)
+    if value and not (value.isascii() and value.isdigit()):
+        raise ImproperlyConfigured(f"{name} must be a whole number.")
+    return int(value) if value else None
+
+
+def chosen(name: str, value: str, choices: dict[str, Choice]) -> Choice:
+    """The one of several that ``value`` names."""
+    if value not in choices:
+        raise ImproperlyConfigured(f"{name} must be one of {', '.join(choices)}.")
+    return choices[value]
 
 
 def flag(name: str, default: bool = False) -> bool:
@@ -127,6 +146,53 @@ PASSWORD_HASHERS = [
     "django.contrib.auth.hashers.PBKDF2PasswordHasher",
 ]
 
+# --- files ---------------------------------------------------------------------------------
+COGLEX_ARCHIVE_MAX_BYTES = positive("COGLEX_ARCHIVE_MAX_BYTES", 100 * 1024 * 1024)
+COGLEX_ARCHIVE_TYPES = words("COGLEX_ARCHIVE_TYPES") or list(DEFAULT_TYPES)
+COGLEX_ARCHIVE_FILES_PER_KEY = whole("COGLEX_ARCHIVE_FILES_PER_KEY")
+COGLEX_ARCHIVE_BYTES_PER_KEY = whole("COGLEX_ARCHIVE_BYTES_PER_KEY")
+COGLEX_ARCHIVE_KEEP_FREE_BYTES = whole("COGLEX_ARCHIVE_KEEP_FREE_BYTES")
+COGLEX_ARCHIVE_ACCESS_DAYS = positive("COGLEX_ARCHIVE_ACCESS_DAYS", 90)
+COGLEX_CLAMD_URL = text("COGLEX_CLAMD_URL")
+COGLEX_CLAMD_TIMEOUT_SECONDS = positive("COGLEX_CLAMD_TIMEOUT_SECONDS", 60)
+COGLEX_ARCHIVE_REQUIRE_SCAN = flag("COGLEX_ARCHIVE_REQUIRE_SCAN")
+COGLEX_ARCHIVE_DIR = Path(text("COGLEX_ARCHIVE_DIR", str(DATA_DIR / "archive"))).absolute()
+COGLEX_ARCHIVE_ACCEL_REDIRECT = text("COGLEX_ARCHIVE_ACCEL_REDIRECT")
+COGLEX_ARCHIVE_S3_BUCKET = text("COGLEX_ARCHIVE_S3_BUCKET")
+COGLEX_ARCHIVE_S3_REDIRECT = flag("COGLEX_ARCHIVE_S3_REDIRECT")
+COGLEX_PUBLIC_URL = text("COGLEX_PUBLIC_URL", address(HOST, PORT)).rstrip("/")
+COGLEX_ARCHIVE_STORE = text("COGLEX_ARCHIVE_STORE", "disk")
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "archive": chosen(
+        "COGLEX_ARCHIVE_STORE",
+        COGLEX_ARCHIVE_STORE,
+        {
+            "disk": {
+                "BACKEND": "archive.stores.DiskStore",
+                "OPTIONS": {
+                    "location": COGLEX_ARCHIVE_DIR / "files",
+                    "file_permissions_mode": 0o600,
+                    "directory_permissions_mode": 0o700,
+                },
+            },
+            "gridfs": {"BACKEND": "archive.stores.GridFSStore"},
+            "s3": {
+                "BACKEND": "archive.stores.S3Store",
+                "OPTIONS": {
+                    "bucket_name": COGLEX_ARCHIVE_S3_BUCKET,
+                    "endpoint_url": text("COGLEX_ARCHIVE_S3_ENDPOINT") or None,
+                    "region_name": text("COGLEX_ARCHIVE_S3_REGION") or None,
+                    "location": text("COGLEX_ARCHIVE_S3_PREFIX"),
+                    "default_acl": None,
+                    "querystring_auth": True,
+                },
+            },
+        },
+    ),
+}
+
 COGLEX_AUDIT_DAYS = positive("COGLEX_AUDIT_DAYS", 365)
 
 # --- Django --------------------------------------------------------------------------------
@@ -134,6 +200,7 @@ INSTALLED_APPS = [
     "core",
     "accounts",
     "storage",
+    "archive",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -248,11 +315,16 @@ CORS_ALLOW_HEADERS = [
     "idempotency-key",
     "if-match",
     "if-none-match",
+    "if-range",
+    "range",
     "x-api-key",
     "x-request-id",
     "x-session-token",
 ]
 CORS_EXPOSE_HEADERS = [
+    "accept-ranges",
+    "content-disposition",
+    "content-range",
     "etag",
     "idempotent-replayed",
     "link",
@@ -288,6 +360,7 @@ SPECTACULAR_SETTINGS = {
     "TAGS": [
         {"name": "auth", "description": "Users, sign-in and sessions."},
         {"name": "storage", "description": "Collections of JSON documents."},
+        {"name": "archive", "description": "Files."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

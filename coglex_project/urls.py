@@ -8,6 +8,7 @@ from core.http import documentation, health, problems
 urlpatterns = [
     path("service/auth/v1/", include("accounts.urls")),
     path("service/storage/v1/", include("storage.urls")),
+    path("service/archive/v1/", include("archive.urls")),
     path("healthz/", health.healthz),
     path("readyz/", health.readyz),
     path("schema/", documentation.schema, name="schema"),

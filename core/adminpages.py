@@ -80,10 +80,12 @@ class ListPage:
 
 @dataclass(frozen=True)
 class ObjectPage:
-    """A page about one thing: facts, texts, tables and what can be done."""
+    """A page about one thing: facts, an image, links, texts, tables and what can be done."""
 
     title: str
     facts: Sequence[tuple[str, object]] = ()
+    image: str = ""
+    links: Sequence[tuple[str, str]] = ()
     texts: Sequence[tuple[str, str]] = ()
     tables: Sequence[Table] = ()
     actions: Sequence[Action] = ()

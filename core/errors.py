@@ -11,6 +11,7 @@ CoglexError
 │   │   └── ReservedField       a name Coglex keeps for itself
 │   ├── InvalidCollection       not a collection's name
 │   ├── InvalidKey              not a document's key
+│   ├── InvalidMultipart        a form with a file that is cut short, or not as announced
 │   ├── InvalidParameter        a query parameter, header or option of the wrong form
 │   │   └── InvalidCursor       a next link that was altered or is for another list
 │   └── InvalidQuery            a filter, update, sort, projection or pipeline of the wrong form
@@ -22,12 +23,14 @@ CoglexError
 │   └── InvalidCredentials      whatever it was that did not fit
 ├── Forbidden                   known, but not allowed
 │   ├── InsufficientScope
+│   ├── InvalidLink             a signed link that was altered, or is over
 │   └── CrossSiteRequest        a session's cookie, sent from another site
 ├── NotFound
 │   ├── DocumentNotFound
 │   ├── APIKeyNotFound
 │   ├── UserNotFound
-│   └── SessionNotFound
+│   ├── SessionNotFound
+│   └── StoredFileNotFound
 ├── MethodNotAllowed            the path is known, but not with this method
 ├── Conflict                    the state of the data says no
 │   ├── DuplicateKey
@@ -37,17 +40,27 @@ CoglexError
 ├── TooLarge
 │   ├── BodyTooLarge
 │   ├── DocumentTooLarge
+│   ├── FileTooLarge
 │   └── ResultTooLarge
+├── RangeNotSatisfiable         none of the range that was asked for is there
 ├── UnsupportedType             a body of another media type
+│   ├── TypeNotAllowed          a file whose content is of a type that is not on the list
+│   └── TypeMismatch            a file whose content and name do not agree
 ├── Unprocessable               well formed, but the domain says no
 │   ├── DocumentRejected        a rule that the operator set on the collection
 │   ├── WeakPassword
+│   ├── MalwareDetected
+│   ├── QuotaExceeded           the key holds as many files or bytes as it may
 │   └── IdempotencyKeyReused
 ├── RetryLater                  says when to come back
 │   ├── RateLimited
 │   └── Unavailable             a part does not answer
 │       ├── DatabaseUnavailable
-│       └── TransactionsUnavailable
+│       ├── TransactionsUnavailable
+│       ├── ScannerUnavailable  what is not known to be clean is not taken, and not served
+│       │   └── ScanRefused     the scanner answers, but not for this file
+│       ├── StorageFull         no space is left for files
+│       └── StoreUnavailable    where the files' bytes are does not answer
 └── QueryTimeout                a database operation over its time limit
 """
 
@@ -163,6 +176,12 @@ class InvalidKey(InvalidInput):
     )
 
 
+class InvalidMultipart(InvalidInput):
+    code = "invalid_multipart"
+    title = "Invalid form"
+    default_detail = "The body is not a whole multipart/form-data form."
+
+
 class InvalidParameter(InvalidInput):
     code = "invalid_parameter"
     title = "Invalid parameter"
@@ -229,6 +248,12 @@ class InsufficientScope(Forbidden):
     default_detail = "The API key lacks the scope for this."
 
 
+class InvalidLink(Forbidden):
+    code = "invalid_link"
+    title = "Invalid link"
+    default_detail = "The link was altered, or its time is over."
+
+
 class CrossSiteRequest(Forbidden):
     code = "cross_site_request"
     title = "Cross-site request"
@@ -263,6 +288,12 @@ class SessionNotFound(NotFound):
     code = "session_not_found"
     title = "Session not found"
     default_detail = "The user has no such session."
+
+
+class StoredFileNotFound(NotFound):
+    code = "file_not_found"
+    title = "File not found"
+    default_detail = "There is no file with this id."
 
 
 class MethodNotAllowed(CoglexError):
@@ -323,16 +354,46 @@ class DocumentTooLarge(TooLarge):
     default_detail = "A document can be at most 16 MiB."
 
 
+class FileTooLarge(TooLarge):
+    code = "file_too_large"
+    title = "File too large"
+    default_detail = "The file is larger than this server takes."
+
+
 class ResultTooLarge(TooLarge):
     code = "result_too_large"
     title = "Result too large"
     default_detail = "The answer would hold more than this server returns at once; ask for less."
 
 
+class RangeNotSatisfiable(CoglexError):
+    """``size`` is what there is, in bytes."""
+
+    code = "range_not_satisfiable"
+    title = "Range not satisfiable"
+    default_detail = "The range begins after the end of the file."
+
+    def __init__(self, detail: str | None = None, *, size: int = 0) -> None:
+        super().__init__(detail)
+        self.size = size
+
+
 class UnsupportedType(CoglexError):
     code = "unsupported_media_type"
     title = "Unsupported media type"
     default_detail = "Send the body as application/json in UTF-8."
+
+
+class TypeNotAllowed(UnsupportedType):
+    code = "type_not_allowed"
+    title = "Type not allowed"
+    default_detail = "Files of this type are not allowed here."
+
+
+class TypeMismatch(UnsupportedType):
+    code = "type_mismatch"
+    title = "Type mismatch"
+    default_detail = "The file's content is not of the type that its name says."
 
 
 class Unprocessable(CoglexError):
@@ -351,6 +412,18 @@ class WeakPassword(Unprocessable):
     code = "weak_password"
     title = "Weak password"
     default_detail = "The password is too easy to guess."
+
+
+class MalwareDetected(Unprocessable):
+    code = "malware_detected"
+    title = "Malware detected"
+    default_detail = "The file contains malware."
+
+
+class QuotaExceeded(Unprocessable):
+    code = "quota_exceeded"
+    title = "Quota exceeded"
+    default_detail = "This API key holds as many files, or bytes, as it may."
 
 
 class IdempotencyKeyReused(Unprocessable):
@@ -398,6 +471,30 @@ class TransactionsUnavailable(Unavailable):
         "This operation needs a transaction, and the MongoDB behind this server is a standalone; "
         "it must be a replica set."
     )
+
+
+class ScannerUnavailable(Unavailable):
+    code = "scanner_unavailable"
+    title = "Scanner unavailable"
+    default_detail = "The file could not be scanned for malware; try again."
+
+
+class ScanRefused(ScannerUnavailable):
+    code = "scan_refused"
+    title = "Scan refused"
+    default_detail = "The scanner did not take this file; it may be too large for it."
+
+
+class StorageFull(Unavailable):
+    code = "storage_full"
+    title = "Storage full"
+    default_detail = "There is no space left for this file."
+
+
+class StoreUnavailable(Unavailable):
+    code = "store_unavailable"
+    title = "Store unavailable"
+    default_detail = "The store of the files does not answer; try again."
 
 
 class QueryTimeout(CoglexError):

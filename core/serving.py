@@ -30,6 +30,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import MPServer
 
+from core.addresses import address as local_address
 from core.data import client, embedded
 from core.data.indexes import ensure_indexes
 
@@ -218,7 +219,7 @@ def _interrupts_blocked() -> Iterator[None]:
 
 def _greet(say: Say) -> None:
     """Once the server answers, say what a newcomer needs."""
-    address = f"http://{_host()}:{settings.PORT}"
+    address = local_address(settings.HOST, settings.PORT)
     if not _answers(f"{address}/healthz"):
         return
     kept = settings.SERVER_SECRET_FILE
@@ -237,13 +238,6 @@ Keep a first document:
        -d '{{"name": "Ada"}}' {address}/service/storage/v1/people/
 
 Ctrl-C stops it.""")
-
-
-def _host() -> str:
-    host = settings.HOST
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - the operator's choice, not a default
-        return "127.0.0.1"
-    return f"[{host}]" if ":" in host else host
 
 
 def _answers(url: str) -> bool:

@@ -12,10 +12,12 @@ from core.http.openapi import (
     DOCUMENT,
     IDEMPOTENCY_KEY,
     IF_MATCH,
+    KEYS,
+    LIST_PARAMETERS,
+    QUERY,
     Schema,
     in_header,
     in_path,
-    in_query,
     object_of,
     operation,
     out_header,
@@ -25,19 +27,6 @@ from core.http.openapi import (
 KEY = in_path(
     "key", "The document's `_id` as a string; else the ObjectId, UUID or integer so spelled."
 )
-QUERY = in_query("query", "A filter in MongoDB's language, as JSON.", '{"price": {"$lt": 20}}')
-KEYS = in_query(
-    "keys", "The fields to return: a JSON object of 0 or 1, or a JSON list of names.", '["name"]'
-)
-LIST_PARAMETERS = [
-    QUERY,
-    KEYS,
-    in_query("sort", "A JSON object of 1 or -1, or names with `-` for descending.", "-price,name"),
-    in_query("limit", "1 to 1000; 100 unless given.", 20, int),
-    in_query("skip", "0 to 100,000.", 0, int),
-    in_query("count", "`true` adds `X-Total-Count`.", example=True, schema=bool),
-    in_query("after", "Part of a next link; opaque.", "eJxjYBBgYGBgBAAANgAI"),
-]
 INTEGER: Schema = {"type": "integer"}
 STRING: Schema = {"type": "string"}
 ANY_KEY: Schema = {"description": "A string, integer, ObjectId or UUID."}
@@ -136,8 +125,6 @@ list_ = _operation(
     parameters=[
         COLLECTION,
         *LIST_PARAMETERS,
-        out_header("Link", 'The next page, as `rel="next"`, when more follow.', [200]),
-        out_header("X-Total-Count", "How many match, when asked for.", [200]),
     ],
     answers=success(200, "The documents", {"oneOf": [DOCUMENTS, DOCUMENT]}, [ADA, {"_id": "tea"}]),
     errors=(413,),

@@ -12,9 +12,10 @@ from typing import Any
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
 
-from core.data import indexes
+from core.data import indexes, pages
 from core.data.client import internal, session
 from core.data.failures import translated
+from core.data.pages import Listing, Query
 
 Record = dict[str, Any]
 Order = Sequence[tuple[str, int]]
@@ -38,6 +39,19 @@ class Records:
         """Write a new record; raises DuplicateKey."""
         with translated():
             self._collection.insert_one(record, session=session())
+
+    def insert_all(self, records: list[Record]) -> None:
+        """Write new records, in any order."""
+        with translated():
+            self._collection.insert_many(records, ordered=False, session=session())
+
+    def list_page(self, asked: Query, order: Order) -> Listing:
+        """The page that a client asks for, in the order asked for, or else in ``order``."""
+        return pages.list_page(self._collection, asked, order)
+
+    def count_matching(self, query: object) -> int:
+        """How many fit a client's filter."""
+        return pages.count_matching(self._collection, query)
 
     def get(self, chosen: Record, fields: Record | None = None) -> Record | None:
         """One record that fits, or None."""

@@ -22,6 +22,8 @@ from core.http.carried import principal
 from core.http.problems import respond, status_of
 
 Action = Callable[..., HttpResponse]
+Work = Callable[[], HttpResponse]
+Commit = Callable[[Work], HttpResponse]
 
 _valid_key = re.compile(r"[\x21-\x7e]{1,255}").fullmatch
 _KEPT_HEADERS = ("Content-Type", "Location")
@@ -37,23 +39,33 @@ def idempotent(action: Action) -> Action:
 
     @wraps(action)
     def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
-        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
-        if key is None:
-            return action(view, request, *args, **kwargs)
-        if not _valid_key(key):
-            detail = "Idempotency-Key must be 1 to 255 visible ASCII characters."
-            raise InvalidParameter.of("Idempotency-Key", detail)
-        held = claim(
-            principal=principal(request).id,
-            route=request.path_info,
-            key=key,
-            body=raw_body(request),
+        return run_once(
+            request,
+            body=lambda: raw_body(request),
+            run=lambda commit: commit(lambda: action(view, request, *args, **kwargs)),
         )
-        if isinstance(held, StoredAnswer):
-            return _replay(held)
-        return _run(held, request, lambda: action(view, request, *args, **kwargs))
 
     return once
+
+
+def run_once(
+    request: Request, *, body: Callable[[], bytes], run: Callable[[Commit], HttpResponse]
+) -> HttpResponse:
+    """``idempotent`` for an action that does more than a transaction can undo.
+
+    ``body`` is what a repetition must have in common with the first call. ``run`` is given a
+    function that it calls with its last step, which shares a transaction with the answer's record.
+    """
+    key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None:
+        return run(lambda work: work())
+    if not _valid_key(key):
+        detail = "Idempotency-Key must be 1 to 255 visible ASCII characters."
+        raise InvalidParameter.of("Idempotency-Key", detail)
+    held = claim(principal=principal(request).id, route=request.path_info, key=key, body=body())
+    if isinstance(held, StoredAnswer):
+        return _replay(held)
+    return _run(held, request, run)
 
 
 def _replay(answer: StoredAnswer) -> HttpResponse:
@@ -61,14 +73,17 @@ def _replay(answer: StoredAnswer) -> HttpResponse:
     return HttpResponse(answer.body, status=answer.status, headers=headers)
 
 
-def _run(held: Claim, request: Request, call: Callable[[], HttpResponse]) -> HttpResponse:
-    def work() -> HttpResponse:
-        response = call()
-        store(held, _stored(response))
-        return response
+def _run(held: Claim, request: Request, run: Callable[[Commit], HttpResponse]) -> HttpResponse:
+    def commit(work: Work) -> HttpResponse:
+        def recorded() -> HttpResponse:
+            response = work()
+            store(held, _stored(response))
+            return response
+
+        return in_transaction(recorded)
 
     try:
-        return in_transaction(work)
+        return run(commit)
     except CoglexError as error:
         if status_of(error) >= 500:
             _give_back(held)

@@ -86,6 +86,7 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     412: ("A precondition does not hold", "precondition_failed"),
     413: ("The body, a document or the answer is too large", "document_too_large"),
     415: ("The body is not JSON in UTF-8", "unsupported_media_type"),
+    416: ("The range begins after the end", "range_not_satisfiable"),
     422: ("Well formed, but not possible", "idempotency_key_reused"),
     429: ("Over a rate limit; see Retry-After", "rate_limited"),
     503: ("A part does not answer; see Retry-After", "database_unavailable"),
@@ -183,13 +184,28 @@ IDEMPOTENCY_KEY = in_header(
     "1 to 255 visible ASCII characters. The same key with the same body replays the first answer "
     "for 24 hours.",
 )
+QUERY = in_query("query", "A filter in MongoDB's language, as JSON.", '{"price": {"$lt": 20}}')
+KEYS = in_query(
+    "keys", "The fields to return: a JSON object of 0 or 1, or a JSON list of names.", '["name"]'
+)
+LIST_PARAMETERS = [
+    QUERY,
+    KEYS,
+    in_query("sort", "A JSON object of 1 or -1, or names with `-` for descending.", "-price,name"),
+    in_query("limit", "1 to 1000; 100 unless given.", 20, int),
+    in_query("skip", "0 to 100,000.", 0, int),
+    in_query("count", "`true` adds `X-Total-Count`.", example=True, schema=bool),
+    in_query("after", "Part of a next link; opaque.", "eJxjYBBgYGBgBAAANgAI"),
+    out_header("Link", 'The next page, as `rel="next"`, when more follow.', [200]),
+    out_header("X-Total-Count", "How many match, when asked for.", [200]),
+]
 IF_MATCH = in_header("If-Match", "Only if the stored document still has this ETag.")
 EVERYWHERE = [
     in_header("X-Request-ID", "1 to 64 of `A-Z a-z 0-9 . _ -`; taken over, else made."),
     out_header(
         "X-Request-ID",
         "The request's id, also in every log line.",
-        [200, 201, 304, 400, 401, 403, 404, 409, 412, 413, 415, 422, 429, 503, 504],
+        [200, 201, 206, 304, 400, 401, 403, 404, 409, 412, 413, 415, 416, 422, 429, 503, 504],
     ),
     out_header("Retry-After", "Seconds.", [429, 503]),
 ]

@@ -37,6 +37,7 @@ STATUSES: dict[type[CoglexError], HTTPStatus] = {
     errors.Conflict: HTTPStatus.CONFLICT,
     errors.PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    errors.RangeNotSatisfiable: HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE,
     errors.UnsupportedType: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
@@ -76,6 +77,8 @@ def problem(error: CoglexError, request_id: str) -> HttpResponse:
         response["WWW-Authenticate"] = "Session"
     if isinstance(error, errors.MethodNotAllowed):
         response["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, errors.RangeNotSatisfiable):
+        response["Content-Range"] = f"bytes */{error.size}"
     return response
 
 

@@ -1,0 +1,1 @@
+"""The archive service: files that are checked, streamed and kept whole."""
