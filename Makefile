@@ -46,7 +46,7 @@ $(VENV)/run.stamp: requirements.txt | $(BIN)/python
 	  echo "coglex: the packages could not be installed: see above; run make again when that is mended" >&2; exit 1; }
 	@touch $@
 
-$(VENV)/test.stamp: requirements-dev.txt $(VENV)/run.stamp
+$(VENV)/test.stamp: requirements-dev.txt requirements-s3.txt $(VENV)/run.stamp
 	@echo "Installing packages for tests …"
 	@$(BIN)/python -m pip install --quiet -r requirements-dev.txt || { \
 	  echo "coglex: the packages could not be installed: see above; run make again when that is mended" >&2; exit 1; }

@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path
@@ -27,7 +27,7 @@ from core.adminpages import (
 )
 from core.data.encoding import dumps, loads
 from core.data.records import Record
-from core.errors import InvalidInput, NotFound
+from core.errors import CoglexError, InvalidInput, NotFound
 
 _PAGE = 50
 # Images that are nothing but pixels: browsers run nothing in them.
@@ -108,15 +108,19 @@ class FileAdmin(PartAdmin):
     def content_view(self, request: HttpRequest, key: str) -> HttpResponseBase:
         """The bytes: a download, which is logged, or the picture on the file's page."""
         self.require(request, "view")
-        record = services.get_file(file_id=key)
-        preview = "preview" in request.GET and _is_previewed(record)
-        return downloads.respond(
-            request,
-            record,
-            principal=operator(request),
-            disposition="inline" if preview else "attachment",
-            logged=not preview,
-        )
+        try:
+            record = services.get_file(file_id=key)
+            preview = "preview" in request.GET and _is_previewed(record)
+            return downloads.respond(
+                request,
+                record,
+                principal=operator(request),
+                disposition="inline" if preview else "attachment",
+                logged=not preview,
+            )
+        except CoglexError as error:
+            messages.error(request, error.detail)
+            return HttpResponseRedirect(self.url(key))
 
 
 def _is_previewed(record: Record) -> bool:

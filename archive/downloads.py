@@ -67,7 +67,7 @@ def respond(
     headers["Content-Length"] = str(length)
     if part:
         headers["Content-Range"] = f"bytes {start}-{start + length - 1}/{record['size']}"
-    return StreamingHttpResponse(stores.blocks(file, start, length), status=status, headers=headers)
+    return StreamingHttpResponse(stores.Blocks(file, start, length), status=status, headers=headers)
 
 
 def _headers(record: Record, disposition: str) -> dict[str, str]:

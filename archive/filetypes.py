@@ -159,6 +159,7 @@ _PARTS = (
     ("ppt/presentation.xml", f"{_OFFICE}presentationml.presentation"),
     ("androidmanifest.xml", "application/vnd.android.package-archive"),
 )
+_HEAD = 4096
 _MAX_DIRECTORY = 4 * 1024 * 1024
 _guesses = mimetypes.MimeTypes()
 
@@ -166,13 +167,16 @@ _guesses = mimetypes.MimeTypes()
 def sniff(path: Path) -> str:
     """The type of a file's content, under one name; ``application/octet-stream`` if unknown."""
     with path.open("rb") as file:
-        head = file.read(4096)
+        head = file.read(_HEAD)
     if not head:
         return "application/x-empty"
     for start, kind in _SIGNATURES:
         if head.startswith(start):
             return kind
     kind = _said_by_libmagic(path)
+    if kind == UNKNOWN and len(head) < _HEAD and _is_text(head):
+        # libmagic does not look at files of a byte or two.
+        kind = "text/plain"
     if kind == UNKNOWN or _is_plain(kind):
         kind = _active_text(head) or kind
     return _zip_kind(path, kind) if head.startswith(b"PK\x03\x04") else kind
@@ -245,6 +249,14 @@ def _kinds(last: str) -> tuple[str, ...]:
         return _TYPES[last]
     guessed, _ = _guesses.guess_type(f"a.{last}")
     return () if guessed is None else (_ALIASES.get(guessed, guessed),)
+
+
+def _is_text(content: bytes) -> bool:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return False
+    return all(each.isprintable() or each in "\t\r\n\f" for each in text)
 
 
 def _active_text(head: bytes) -> str | None:

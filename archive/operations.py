@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from hashlib import sha256
 from itertools import islice
 from typing import Any
@@ -115,9 +115,10 @@ def _verdict(record: Record) -> str:
         return "missing"
     digest, size = sha256(), 0
     # One byte more than there should be shows a file that has grown.
-    for block in stores.blocks(file, 0, record["size"] + 1):
-        digest.update(block)
-        size += len(block)
+    with closing(stores.Blocks(file, 0, record["size"] + 1)) as blocks:
+        for block in blocks:
+            digest.update(block)
+            size += len(block)
     whole = (digest.hexdigest(), size) == (record["sha256"], record["size"])
     return "ok" if whole else "damaged"
 

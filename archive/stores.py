@@ -45,13 +45,28 @@ def open_stored(file_id: str) -> IO[bytes]:
     return cast("IO[bytes]", store().open(stored_name(file_id)))
 
 
-def blocks(file: IO[bytes], start: int, length: int) -> Iterator[bytes]:
-    """So many bytes of an open file, block by block; closes it at the end."""
-    with file:
+class Blocks:
+    """So many bytes of an open file, block by block; whoever iterates closes it, also unread."""
+
+    def __init__(self, file: IO[bytes], start: int, length: int) -> None:
+        self._file = file
+        self._left = length
         file.seek(start)
-        while length > 0 and (block := file.read(min(BLOCK, length))):
-            length -= len(block)
-            yield block
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        block = self._file.read(min(BLOCK, self._left)) if self._left > 0 else b""
+        if not block:
+            self.close()
+            raise StopIteration
+        self._left -= len(block)
+        return block
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
 
 
 def remove(file_id: str) -> None:

@@ -162,35 +162,32 @@ COGLEX_ARCHIVE_S3_BUCKET = text("COGLEX_ARCHIVE_S3_BUCKET")
 COGLEX_ARCHIVE_S3_REDIRECT = flag("COGLEX_ARCHIVE_S3_REDIRECT")
 COGLEX_PUBLIC_URL = text("COGLEX_PUBLIC_URL", address(HOST, PORT)).rstrip("/")
 COGLEX_ARCHIVE_STORE = text("COGLEX_ARCHIVE_STORE", "disk")
+ARCHIVE_STORES = {
+    "disk": {
+        "BACKEND": "archive.stores.DiskStore",
+        "OPTIONS": {
+            "location": COGLEX_ARCHIVE_DIR / "files",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        },
+    },
+    "gridfs": {"BACKEND": "archive.stores.GridFSStore"},
+    "s3": {
+        "BACKEND": "archive.stores.S3Store",
+        "OPTIONS": {
+            "bucket_name": COGLEX_ARCHIVE_S3_BUCKET,
+            "endpoint_url": text("COGLEX_ARCHIVE_S3_ENDPOINT") or None,
+            "region_name": text("COGLEX_ARCHIVE_S3_REGION") or None,
+            "location": text("COGLEX_ARCHIVE_S3_PREFIX"),
+            "default_acl": None,
+            "querystring_auth": True,
+        },
+    },
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "archive": chosen(
-        "COGLEX_ARCHIVE_STORE",
-        COGLEX_ARCHIVE_STORE,
-        {
-            "disk": {
-                "BACKEND": "archive.stores.DiskStore",
-                "OPTIONS": {
-                    "location": COGLEX_ARCHIVE_DIR / "files",
-                    "file_permissions_mode": 0o600,
-                    "directory_permissions_mode": 0o700,
-                },
-            },
-            "gridfs": {"BACKEND": "archive.stores.GridFSStore"},
-            "s3": {
-                "BACKEND": "archive.stores.S3Store",
-                "OPTIONS": {
-                    "bucket_name": COGLEX_ARCHIVE_S3_BUCKET,
-                    "endpoint_url": text("COGLEX_ARCHIVE_S3_ENDPOINT") or None,
-                    "region_name": text("COGLEX_ARCHIVE_S3_REGION") or None,
-                    "location": text("COGLEX_ARCHIVE_S3_PREFIX"),
-                    "default_acl": None,
-                    "querystring_auth": True,
-                },
-            },
-        },
-    ),
+    "archive": chosen("COGLEX_ARCHIVE_STORE", COGLEX_ARCHIVE_STORE, ARCHIVE_STORES),
 }
 
 COGLEX_AUDIT_DAYS = positive("COGLEX_AUDIT_DAYS", 365)

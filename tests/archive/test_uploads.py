@@ -1,0 +1,547 @@
+"""Uploading: the form, the record, what is refused, and that nothing is left of that."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta
+from hashlib import sha256
+
+import pytest
+
+from archive import records, services, stores
+from archive.drafts import incoming
+from archive.records import files
+from core import audit
+from core.data import idempotency
+from core.data.client import internal
+from core.errors import DatabaseUnavailable, StoreUnavailable
+from core.times import now, rfc3339
+from tests.archive.conftest import (
+    BASE,
+    BOUNDARY,
+    FORM,
+    Uploader,
+    file_part,
+    form,
+    metadata_part,
+    part,
+)
+from tests.archive.samples import KEPT, MISMATCHED, NOT_ALLOWED, png
+from tests.conftest import assert_problem
+
+
+def nothing_is_kept():
+    drafts = list(incoming().iterdir()) if incoming().is_dir() else []
+    return not drafts and not list(stores.stored_ids()) and not files.find({})
+
+
+def test_the_answer_is_the_record(api, store):
+    before = rfc3339(now())
+    answer = api.upload(b"hello world", "notes.txt", {"album": "x", "n": 1})
+    record = answer.json()
+    assert answer.status_code == 201
+    assert record == {
+        "_id": record["_id"],
+        "filename": "notes.txt",
+        "size": 11,
+        "content_type": "text/plain",
+        "sha256": sha256(b"hello world").hexdigest(),
+        "uploaded_at": record["uploaded_at"],
+        "security_status": "unscanned",
+        "metadata": {"album": "x", "n": 1},
+        "downloads": 0,
+        "last_downloaded_at": None,
+    }
+    assert list(record) == list(files.get({"_id": record["_id"]}))
+    assert before <= record["uploaded_at"] <= rfc3339(now())
+    assert len(record["_id"]) == 24
+    assert answer["Location"] == f"{BASE}/download/{record['_id']}/"
+    assert api.listed().json() == [record]
+    assert api.bytes(record["_id"]) == b"hello world"
+    assert list(stores.stored_ids()) == [record["_id"]]
+    assert not list(incoming().iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "kind"), KEPT[:3] + KEPT[-3:], ids=lambda v: str(v)[:9]
+)
+def test_the_type_is_told_from_the_content(api, name, content, kind):
+    record = api.kept(content, name)
+    assert record["content_type"] == kind
+    assert api.download(record["_id"], "HEAD")["Content-Type"] == kind
+
+
+@pytest.mark.parametrize(("name", "content"), NOT_ALLOWED[:4], ids=lambda v: str(v)[:9])
+def test_a_type_that_is_not_on_the_list_is_415(api, store, name, content):
+    assert_problem(api.upload(content, name), 415, "type_not_allowed")
+    assert nothing_is_kept()
+
+
+@pytest.mark.parametrize(("name", "content"), MISMATCHED[:4], ids=lambda v: str(v)[:9])
+def test_a_name_that_says_another_type_is_415(api, store, name, content):
+    assert_problem(api.upload(content, name), 415, "type_mismatch")
+    assert nothing_is_kept()
+
+
+def test_the_type_that_the_client_says_counts_for_nothing(api):
+    headers = 'Content-Disposition: form-data; name="file"; filename="a.png"'
+    body = form(part(f"{headers}\r\nContent-Type: text/html; charset=x", png()))
+    assert api.post(body).json()["content_type"] == "image/png"
+
+
+@pytest.mark.parametrize(
+    ("written", "name"),
+    [
+        ('filename="../../etc/cron.d/a.txt"', "a.txt"),
+        ('filename="a%0D%0AX: y.txt"', "aX_ y.txt"),
+        ('filename="a%22b.txt"', "a_b.txt"),
+        ('filename="gpj.\u202etxt"', "gpj.txt"),
+        ('filename="a.txt."', "a.txt"),
+        ("filename=\"old\"; filename*=UTF-8''Gr%C3%BC%C3%9Fe.txt", "Grüße.txt"),
+        ('filename="Grüße.txt"', "Grüße.txt"),
+        ('filename=""', "file"),
+        (f'filename="{"a" * 10_000}.txt"', "a" * 251 + ".txt"),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_names_are_made_safe(api, directory, written, name):
+    body = form(part(f'Content-Disposition: form-data; name="file"; {written}', b"hello"))
+    record = api.post(body).json()
+    assert record["filename"] == name
+    # What is on the disk is called by the id.
+    kept = [path for path in directory.rglob("*") if path.is_file()]
+    assert [path.name for path in kept] == [record["_id"]]
+    assert kept[0].stat().st_mode & 0o777 == 0o600
+
+
+def test_metadata_may_hold_whatever_a_document_may(api):
+    metadata = {"at": {"$date": "2026-01-31T12:00:00.000Z"}, "tags": ["a", {"b": None}], "_x": 1.5}
+    assert api.kept(metadata=metadata)["metadata"] == {
+        "at": {"$date": "2026-01-31T12:00:00Z"},
+        "tags": ["a", {"b": None}],
+        "_x": 1.5,
+    }
+    assert api.kept()["metadata"] == {}
+
+
+def test_metadata_may_come_first_or_as_a_file(api):
+    first = api.post(form(metadata_part({"n": 1}), file_part(b"hello")))
+    as_file = api.post(form(file_part(b"hello"), file_part(b'{"n": 1}', "m.json", "metadata")))
+    assert first.json()["metadata"] == as_file.json()["metadata"] == {"n": 1}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "code", "pointer"),
+    [
+        (b"", "invalid_json", None),
+        (b"{", "invalid_json", None),
+        (b'{"a": 1, "a": 2}', "invalid_json", None),
+        (b'{"a": NaN}', "invalid_json", None),
+        (b"\xff", "invalid_json", None),
+        (b"[]", "invalid_document", "/metadata"),
+        (b'"text"', "invalid_document", "/metadata"),
+        (b'{"$set": 1}', "invalid_field_name", "/metadata/$set"),
+        (b'{"a": {"b.c": 1}}', "invalid_field_name", "/metadata/a/b.c"),
+        (b'{"a": {"$code": "1"}}', "invalid_field_name", "/metadata/a/$code"),
+        (b'{"a":' * 60 + b"1" + b"}" * 60, "invalid_document", None),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_metadata_that_is_no_document_is_refused(api, metadata, code, pointer):
+    problem = assert_problem(api.upload(metadata=metadata), 400, code)
+    if pointer:
+        assert problem["errors"][0]["pointer"] == pointer
+    assert nothing_is_kept()
+
+
+def test_metadata_has_a_limit(api):
+    assert_problem(api.upload(metadata={"a": "x" * 1_048_576}), 413, "too_large")
+    assert nothing_is_kept()
+
+
+WHOLE = form(file_part(b"hello"))
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"hello",
+        b'{"file": "hello"}',
+        form(),
+        form(metadata_part({})),
+        form(file_part(b"hello"), file_part(b"again")),
+        form(metadata_part({}), metadata_part({}), file_part(b"hello")),
+        form(file_part(b"hello"), file_part(b"more", name="other")),
+        form(file_part(b"hello", name="File")),
+        form(part('Content-Disposition: form-data; name="file"', b"hello")),
+        form(part('Content-Disposition: form-data; filename="a.txt"', b"hello")),
+        form(part('Content-Disposition: attachment; name="file"; filename="a.txt"', b"x")),
+        form(part("Content-Type: text/plain", b"hello")),
+        form(part('Content-Disposition: form-data; name="file"; filename=""', b"")),
+        form(part('Content-Disposition: form-data; name="file"; filename="\xff"', b"")).replace(
+            b"\xc3\xbf", b"\xff"
+        ),
+        WHOLE[:-4],
+        WHOLE[:40],
+        WHOLE[:-30],
+        WHOLE.replace(BOUNDARY.encode(), b"other"),
+        WHOLE.replace(b"\r\n", b"\n"),
+        WHOLE + b"x" * 1_000_000,
+    ],
+    ids=lambda body: body[:30].decode("latin-1") + f" {len(body)}",
+)
+def test_what_is_no_whole_form_is_refused(api, body):
+    assert_problem(api.post(body), 400, "invalid_multipart")
+    assert nothing_is_kept()
+
+
+def test_an_empty_body_is_refused(api):
+    answer = api.generic("POST", f"{BASE}/upload/", b"", FORM, CONTENT_TYPE=FORM)
+    assert_problem(answer, 400, "invalid_multipart")
+
+
+@pytest.mark.parametrize("name", ["a", "file[]", "__proto__", "file\u200b"])
+def test_only_the_two_parts_are_taken(api, name):
+    body = form(file_part(b"hello"), file_part(b"more", name=name))
+    assert_problem(api.post(body), 400, "invalid_multipart")
+
+
+def test_many_parts_or_long_headers_are_refused(api):
+    many = form(*(file_part(b"x", name=f"f{number}") for number in range(20)))
+    assert api.post(many).status_code == 400
+    long = form(part("X-Long: " + "x" * 200_000, b""), file_part(b"hello"))
+    assert_problem(api.post(long), 413, "too_large")
+    assert nothing_is_kept()
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "code"),
+    [
+        ("application/json", 415, "unsupported_media_type"),
+        ("text/plain", 415, "unsupported_media_type"),
+        ("multipart/mixed; boundary=x", 415, "unsupported_media_type"),
+        ("application/x-www-form-urlencoded", 415, "unsupported_media_type"),
+        ("", 415, "unsupported_media_type"),
+        ("multipart/form-data", 400, "invalid_multipart"),
+        ("multipart/form-data; boundary=", 400, "invalid_multipart"),
+        ("multipart/form-data; boundary=" + "x" * 300, 400, "invalid_multipart"),
+        ("multipart/form-data; boundary=" + "x" * 20_000, 400, "invalid_multipart"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_another_content_type_is_refused(api, kind, status, code):
+    assert_problem(api.post(WHOLE, kind), status, code)
+
+
+def test_a_boundary_may_be_quoted(api):
+    assert api.post(WHOLE, f'Multipart/Form-Data; Boundary="{BOUNDARY}"').status_code == 201
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE"])
+def test_upload_takes_post_only(api, method):
+    answer = api.send(method, f"{BASE}/upload/")
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer["Allow"] == "POST"
+
+
+class TestSize:
+    def test_the_largest_file_is_taken_and_no_byte_more(self, api, store, settings):
+        settings.COGLEX_ARCHIVE_MAX_BYTES = 1000
+        assert api.kept(b"x" * 1000)["size"] == 1000
+        files.delete_all({})
+        problem = assert_problem(api.upload(b"x" * 1001), 413, "file_too_large")
+        assert "1000 bytes" in problem["detail"]
+
+    def test_nothing_of_a_larger_one_is_kept(self, api, store, settings):
+        settings.COGLEX_ARCHIVE_MAX_BYTES = 1000
+        assert_problem(api.upload(b"x" * 1_000_000), 413, "file_too_large")
+        assert nothing_is_kept()
+
+    def test_an_announced_length_over_it_is_refused_before_it_is_read(
+        self, api, settings, monkeypatch
+    ):
+        settings.COGLEX_ARCHIVE_MAX_BYTES = 1000
+        monkeypatch.setattr("archive.uploads.new_draft", None)
+        assert_problem(api.upload(b"x" * 5_000_000), 413, "file_too_large")
+
+    def test_a_length_that_is_no_number_is_refused(self, api):
+        answer = api.generic("POST", f"{BASE}/upload/", WHOLE, FORM, CONTENT_LENGTH="x")
+        assert_problem(answer, 400, "invalid_request")
+
+    def test_a_full_disk_is_503_and_leaves_nothing(self, api, settings):
+        settings.COGLEX_ARCHIVE_KEEP_FREE_BYTES = 2**60
+        answer = api.upload()
+        assert_problem(answer, 503, "storage_full")
+        assert answer["Retry-After"] == "60"
+        assert nothing_is_kept()
+
+
+class TestQuota:
+    def test_a_key_may_hold_so_many_files(self, api, settings):
+        settings.COGLEX_ARCHIVE_FILES_PER_KEY = 2
+        first = api.kept()
+        api.kept()
+        assert_problem(api.upload(), 422, "quota_exceeded")
+        assert len(list(stores.stored_ids())) == 2
+        api.delete_file(first["_id"])
+        assert api.upload().status_code == 201
+
+    @pytest.mark.django_db
+    def test_a_key_may_hold_so_many_bytes(self, api, api_with, settings):
+        api.kept(b"x" * 60)
+        settings.COGLEX_ARCHIVE_BYTES_PER_KEY = 100
+        assert_problem(api.upload(b"x" * 41), 422, "quota_exceeded")
+        assert api.upload(b"x" * 40).status_code == 201
+        assert api_with("archive:*").upload(b"x" * 100).status_code == 201
+        held = sorted(owner["size"] for owner in records.owners.find({}))
+        assert held == [40, 60, 100]
+
+    def test_uploads_at_once_do_not_slip_past_it(self, settings):
+        settings.COGLEX_ARCHIVE_FILES_PER_KEY = 3
+        statuses = []
+
+        def one():
+            statuses.append(Uploader().upload().status_code)
+
+        threads = [threading.Thread(target=one) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert statuses.count(201) == 3
+        assert set(statuses) <= {201, 422, 503}
+        assert len(files.find({})) == len(list(stores.stored_ids())) == 3
+
+
+class TestIdempotency:
+    def test_a_repetition_gets_the_first_answer(self, api, store):
+        first = api.upload(metadata={"n": 1}, Idempotency_Key=f"a-{store}")
+        again = api.upload(metadata={"n": 1}, Idempotency_Key=f"a-{store}")
+        assert again.status_code == first.status_code == 201
+        assert again.content == first.content
+        assert again["Location"] == first["Location"]
+        assert again["Idempotent-Replayed"] == "true"
+        assert len(files.find({})) == len(list(stores.stored_ids())) == 1
+        assert not list(incoming().iterdir())
+
+    @pytest.mark.parametrize(
+        "other",
+        [
+            {"content": b"other"},
+            {"filename": "other.txt"},
+            {"metadata": {"n": 2}},
+            {"metadata": {}},
+        ],
+    )
+    def test_another_file_name_or_metadata_is_another_body(self, api, other):
+        key = f"b-{other}".replace(" ", "")
+        api.upload(metadata={"n": 1}, Idempotency_Key=key)
+        answer = api.upload(**{"metadata": {"n": 1}, **other}, Idempotency_Key=key)
+        assert_problem(answer, 422, "idempotency_key_reused")
+        assert len(files.find({})) == 1
+
+    def test_a_refusal_is_the_answer_to_repetitions_too(self, api, settings):
+        first = api.upload(png(), "a.jpg", Idempotency_Key="c")
+        again = api.upload(png(), "a.jpg", Idempotency_Key="c")
+        assert_problem(first, 415, "type_mismatch")
+        assert again.content == first.content
+        assert again["Idempotent-Replayed"] == "true"
+
+    def test_a_failure_may_be_tried_again(self, api, monkeypatch):
+        with monkeypatch.context() as broken:
+            broken.setattr("archive.stores.keep", failing(StoreUnavailable()))
+            assert_problem(api.upload(Idempotency_Key="d"), 503, "store_unavailable")
+        assert api.upload(Idempotency_Key="d").status_code == 201
+
+    def test_while_the_first_runs_others_are_409(self, api, monkeypatch):
+        seen = []
+        keep = stores.keep
+
+        def slowly(draft):
+            monkeypatch.setattr("archive.stores.keep", keep)
+            seen.append(Uploader().upload(Idempotency_Key="e"))
+            keep(draft)
+
+        monkeypatch.setattr("archive.stores.keep", slowly)
+        assert api.upload(Idempotency_Key="e").status_code == 201
+        assert_problem(seen[0], 409, "idempotency_in_flight")
+        assert len(list(stores.stored_ids())) == 1
+
+    def test_one_that_took_too_long_keeps_nothing_when_another_has_taken_over(
+        self, api, monkeypatch
+    ):
+        keep = stores.keep
+
+        def overtaken(draft):
+            monkeypatch.setattr("archive.stores.keep", keep)
+            started = now() - idempotency.LEASE - timedelta(seconds=1)
+            internal("idempotency").update_many({}, {"$set": {"started_at": started}})
+            assert Uploader().upload(Idempotency_Key="f").status_code == 201
+            keep(draft)
+
+        monkeypatch.setattr("archive.stores.keep", overtaken)
+        assert_problem(api.upload(Idempotency_Key="f"), 409, "idempotency_in_flight")
+        assert len(files.find({})) == len(list(stores.stored_ids())) == 1
+
+
+def failing(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail
+
+
+class TestFailures:
+    def test_bytes_whose_record_was_refused_are_gone(self, api, store, monkeypatch):
+        from core.errors import QuotaExceeded
+
+        monkeypatch.setattr("archive.records.add", failing(QuotaExceeded()))
+        assert_problem(api.upload(), 422, "quota_exceeded")
+        assert nothing_is_kept()
+
+    def test_bytes_whose_record_may_be_there_are_left_to_the_sweep(self, api, store, monkeypatch):
+        monkeypatch.setattr("archive.records.add", failing(DatabaseUnavailable()))
+        assert_problem(api.upload(), 503, "database_unavailable")
+        assert len(list(stores.stored_ids())) == 1
+        assert not list(incoming().iterdir())
+
+    def test_a_file_that_cannot_be_removed_is_deleted_all_the_same(self, api, monkeypatch):
+        record = api.kept()
+        monkeypatch.setattr("archive.stores.remove", failing(OSError(5, "broken")))
+        assert api.delete_file(record["_id"]).status_code == 200
+        assert api.download(record["_id"]).status_code == 404
+
+
+class TestKeys:
+    pytestmark = pytest.mark.django_db
+
+    @pytest.mark.parametrize("scope", ["archive:read", "archive:write", "storage:*"])
+    def test_each_route_needs_its_scope(self, api, api_with, scope):
+        record = api.kept()
+        client = api_with(scope)
+        reads, writes = scope == "archive:read", scope == "archive:write"
+        assert (client.listed().status_code == 200) == reads
+        assert (client.download(record["_id"], "HEAD").status_code == 200) == reads
+        body = {"expires_in": 60}
+        link = client.send("POST", f"{BASE}/link/{record['_id']}/", body)
+        assert (link.status_code == 201) == writes
+        assert (client.upload().status_code == 201) == writes
+        assert (client.delete_file(record["_id"]).status_code == 200) == writes
+
+    def test_a_replay_needs_the_scope_too(self, api_with):
+        assert_problem(
+            api_with("archive:read").upload(Idempotency_Key="g"), 403, "insufficient_scope"
+        )
+
+    @pytest.mark.parametrize("path", ["list", "download/x", "upload", "delete/x", "link/x"])
+    def test_without_a_key_nothing_is_said(self, path):
+        method = {"upload": "POST", "delete/x": "DELETE", "link/x": "POST"}.get(path, "GET")
+        answer = Uploader(key="").send(method, f"{BASE}/{path}/")
+        assert_problem(answer, 401, "missing_api_key")
+
+
+def test_deleting_answers_with_the_record(api, store):
+    record = api.kept()
+    answer = api.delete_file(record["_id"])
+    assert (answer.status_code, answer.json()) == (200, {"deleted": True, "file": record})
+    assert nothing_is_kept()
+    assert not records.owners.find({})
+    assert_problem(api.delete_file(record["_id"]), 404, "file_not_found")
+    assert_problem(api.download(record["_id"]), 404, "file_not_found")
+
+
+@pytest.mark.parametrize(
+    "file_id", ["x", "6B0589A7205586EFA129D592", "%7B%22$ne%22:1%7D", "..", "%00"]
+)
+@pytest.mark.parametrize("route", ["download", "delete", "link"])
+def test_what_is_no_files_id_is_not_found(api, route, file_id):
+    api.kept()
+    method, body = {"download": ("GET", None), "delete": ("DELETE", None)}.get(
+        route, ("POST", {"expires_in": 60})
+    )
+    assert api.send(method, f"{BASE}/{route}/{file_id}/", body).status_code == 404
+    assert len(files.find({})) == 1
+
+
+def test_two_files_of_one_name_are_two_files(api, store):
+    first, second = api.kept(b"one", "a.txt"), api.kept(b"two", "a.txt")
+    assert api.bytes(first["_id"]) == b"one"
+    assert api.bytes(second["_id"]) == b"two"
+
+
+def test_uploads_and_deletions_are_in_the_audit(api):
+    record = api.kept()
+    api.delete_file(record["_id"])
+    seen = [
+        (entry["action"], entry["target"], entry["principal"], entry["outcome"], entry["details"])
+        for entry in audit.find()
+    ]
+    named = {"filename": "hello.txt"}
+    assert seen == [
+        ("archive.delete", record["_id"], "bootstrap", "success", named),
+        ("archive.upload", record["_id"], "bootstrap", "success", {**named, "size": 11}),
+    ]
+
+
+class TestList:
+    @pytest.fixture
+    def three(self, api, store):
+        return [
+            api.kept(b"x" * n, f"{n}.txt", {"album": "odd" if n % 2 else "even", "n": n})
+            for n in (1, 2, 3)
+        ]
+
+    def test_the_newest_comes_first(self, api, three):
+        assert api.listed().json() == three[::-1]
+
+    def test_even_one_is_a_list(self, api, three):
+        assert api.listed('?query={"size": 2}').json() == [three[1]]
+        assert api.listed('?query={"size": 7}').json() == []
+
+    def test_records_and_metadata_can_be_asked_for(self, api, three):
+        assert api.listed('?query={"metadata.album": "odd"}&sort=size').json() == [
+            three[0],
+            three[2],
+        ]
+        found = api.listed('?query={"filename": {"$regex": "^2"}, "metadata.n": {"$gt": 1}}')
+        assert found.json() == [three[1]]
+
+    def test_it_has_pages_and_counts(self, api, three):
+        first = api.listed("?limit=2&count=true")
+        assert first.json() == [three[2], three[1]]
+        assert first["X-Total-Count"] == "3"
+        link = first["Link"].partition(">")[0].removeprefix("<")
+        rest = api.send("GET", link)
+        assert rest.json() == [three[0]]
+        assert "Link" not in rest
+        assert api.listed("?skip=2").json() == [three[0]]
+        assert api.listed('?query={"size": {"$gt": 1}}&count=true')["X-Total-Count"] == "2"
+
+    def test_fields_can_be_chosen(self, api, three):
+        assert api.listed('?keys={"size": 1, "_id": 0}&sort=-size&limit=1').json() == [{"size": 3}]
+
+    @pytest.mark.parametrize(
+        ("query", "code"),
+        [
+            ('?query={"$where": "1"}', "operator_not_allowed"),
+            ("?query=[]", "invalid_query"),
+            ("?sort=$x", "invalid_query"),
+            ("?limit=0", "invalid_parameter"),
+            ("?after=x", "invalid_cursor"),
+            ('?keys={"x": "$sha256"}', "invalid_query"),
+        ],
+    )
+    def test_what_storage_refuses_is_refused(self, api, query, code):
+        assert_problem(api.listed(query), 400, code)
+
+    def test_it_says_nothing_of_the_key_that_uploaded(self, api, three):
+        for field in ("key", "owner", "principal"):
+            assert api.listed(f'?query={{"{field}": {{"$exists": true}}}}').json() == []
+
+
+def test_times_are_rfc_3339_in_utc(api):
+    record = api.kept()
+    parsed = datetime.fromisoformat(record["uploaded_at"])
+    assert record["uploaded_at"].endswith("Z")
+    assert abs(now() - parsed) < timedelta(seconds=30)
+    assert services.get_file(file_id=record["_id"]) == record
