@@ -70,13 +70,24 @@ def receive(request: Request) -> Iterator[Received]:
     Raises UnsupportedType, InvalidMultipart, FileTooLarge, TooLarge, StorageFull.
     """
     boundary = _boundary(request)
-    length = _announced(request)
+    body = _Body(request, _announced(request))
+    with waiting(), _refusals_heard(body):
+        _check_length(body.length)
     with new_draft() as draft:
-        with waiting():
-            if length is not None:
-                require_space(draft.path.parent, length)
-            received = _received(_Body(request, length), boundary, draft)
+        with waiting(), _refusals_heard(body):
+            require_space(draft.path.parent, body.length or 0)
+            received = _received(body, boundary, draft)
         yield received
+
+
+@contextmanager
+def _refusals_heard(body: _Body) -> Iterator[None]:
+    """Whoever is refused while sending is read from for a while, to get to see the answer."""
+    try:
+        yield
+    except CoglexError:
+        body.drain()
+        raise
 
 
 def _boundary(request: Request) -> str:
@@ -96,13 +107,13 @@ def _announced(request: Request) -> int | None:
         length = None if announced is None else int(announced)
     except ValueError:
         raise InvalidInput("Content-Length is not a number.") from None
-    most = settings.COGLEX_ARCHIVE_MAX_BYTES + MAX_METADATA + 2 * _MAX_HEADER
-    if length is not None and length > most:
-        if "100-continue" not in request.META.get("HTTP_EXPECT", "").lower():
-            with waiting():
-                _Body(request, length).drain()
-        raise FileTooLarge(f"The file is larger than {settings.COGLEX_ARCHIVE_MAX_BYTES} bytes.")
     return length
+
+
+def _check_length(length: int | None) -> None:
+    largest = settings.COGLEX_ARCHIVE_MAX_BYTES
+    if length is not None and length > largest + MAX_METADATA + 2 * _MAX_HEADER:
+        raise FileTooLarge(f"The file is larger than {largest} bytes.")
 
 
 class _Body:
@@ -110,7 +121,7 @@ class _Body:
 
     def __init__(self, request: Request, length: int | None) -> None:
         self._request = request
-        self._length = length
+        self.length = length
         self.count = 0
 
     def read(self, size: int) -> bytes:
@@ -119,7 +130,7 @@ class _Body:
         except (UnreadablePostError, OSError):
             raise InvalidMultipart("The body ended before its announced length.") from None
         self.count += len(chunk)
-        if not chunk and self._length is not None and self.count != self._length:
+        if not chunk and self.length is not None and self.count != self.length:
             raise InvalidMultipart("The body ended before its announced length.")
         return chunk
 
@@ -131,7 +142,10 @@ class _Body:
                 raise InvalidMultipart("The body goes on after the end of the form.")
 
     def drain(self) -> None:
-        """Read on, for a while: a sender who is cut off never sees the answer."""
+        """Read on, for a while; not from somebody who asked before sending anything."""
+        asks = "100-continue" in self._request.META.get("HTTP_EXPECT", "").lower()
+        if asks and not self.count:
+            return
         most = self.count + _MAX_DRAINED
         with suppress(CoglexError):
             while self.count < most and self.read(CHUNK):
@@ -143,14 +157,9 @@ def _received(body: _Body, boundary: str, draft: Draft) -> Received:
     try:
         _Form(received).read(body, boundary)
     except ParserLimitReached:
-        body.drain()
         raise TooLarge("The form has more parts, or longer headers, than are read.") from None
     except MultipartError as error:
-        body.drain()
         raise InvalidMultipart(f"This is not a whole form: {error.args[0]}.") from None
-    except CoglexError:
-        body.drain()
-        raise
     return received
 
 

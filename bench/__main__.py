@@ -1,7 +1,8 @@
 """`make bench`: requests per second of the main routes, then the proofs that take minutes.
 
 `python -m bench NAME …` runs some of: figures, inserts, increments, kills, walk, growth,
-signups, timing, signins. A server of its own is started in a temporary directory and stopped again.
+signups, timing, signins, bigfile, transfer, filekills. A server of its own is started in a
+temporary directory and stopped again.
 """
 
 from __future__ import annotations
@@ -10,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accounts, figures, proofs
+from bench import accounts, figures, files, proofs
 from tests.processes import Served
 
-PARTS = {"figures": figures.run, **proofs.PROOFS, **accounts.PROOFS}
+PARTS = {"figures": figures.run, **proofs.PROOFS, **accounts.PROOFS, **files.PROOFS}
 
 
 def main() -> None:

@@ -8,10 +8,11 @@ from hashlib import sha256
 
 import pytest
 
-from archive import records, services, stores
+from archive import operations, records, services, stores
 from archive.drafts import incoming
 from archive.records import files
 from core import audit
+from core.data import client as data_client
 from core.data import idempotency
 from core.data.client import internal
 from core.errors import DatabaseUnavailable, StoreUnavailable
@@ -28,6 +29,7 @@ from tests.archive.conftest import (
 )
 from tests.archive.samples import KEPT, MISMATCHED, NOT_ALLOWED, png
 from tests.conftest import assert_problem
+from tests.core.data.test_failures import failing as database_failing
 
 
 def nothing_is_kept():
@@ -545,3 +547,59 @@ def test_times_are_rfc_3339_in_utc(api):
     assert record["uploaded_at"].endswith("Z")
     assert abs(now() - parsed) < timedelta(seconds=30)
     assert services.get_file(file_id=record["_id"]) == record
+
+
+@pytest.fixture
+def impatient(settings):
+    """A client that gives each operation 300 ms."""
+    data_client.close()
+    settings.COGLEX_QUERY_TIMEOUT_MS = 300
+    yield
+    data_client.close()
+
+
+@pytest.mark.usefixtures("impatient")
+class TestDatabase:
+    """The database fails while a file is kept or deleted: never a record without bytes."""
+
+    UNKNOWN = {"database_unavailable", "query_timeout"}
+
+    @pytest.mark.parametrize("fault", [{"closeConnection": True}, {"errorCode": 112}])
+    @pytest.mark.parametrize(
+        ("command", "key"), [("insert", ""), ("insert", "x"), ("commitTransaction", "y")]
+    )
+    def test_an_upload_is_whole_or_absent(self, api, command, fault, key):
+        named = {"Idempotency_Key": f"{key}{min(fault)}"} if key else {}
+        with database_failing(command, **fault):
+            answer = api.upload(**named)
+        assert answer.status_code in {503, 504}
+        assert answer.json()["code"] in self.UNKNOWN
+        assert operations.sweep(dry_run=False, by="test", min_age=0)["missing"] == []
+        assert [record["_id"] for record in files.find({})] == list(stores.stored_ids())
+        # The claim of a key that could not be given back stands for a minute.
+        assert api.upload(**named).status_code in {201, 409}
+
+    def test_a_deletion_that_fails_leaves_the_file(self, api):
+        record = api.kept()
+        with database_failing("findAndModify", errorCode=112):
+            answer = api.delete_file(record["_id"])
+        assert answer.json()["code"] in self.UNKNOWN
+        assert api.bytes(record["_id"]) == b"hello world"
+
+    def test_a_list_and_a_download_say_so(self, api):
+        record = api.kept()
+        with database_failing("find", errorCode=112):
+            for answer in (api.listed(), api.download(record["_id"])):
+                assert answer.status_code in {503, 504}
+                assert answer.json()["code"] in self.UNKNOWN
+
+
+def test_nothing_of_a_name_or_its_content_reaches_the_log(api, capfd):
+    body = form(
+        part('Content-Disposition: form-data; name="file"; filename="a%0A{evil}.txt"', b"hello")
+    )
+    assert api.post(body).status_code == 201
+    assert_problem(api.upload(png(), "{evil}.txt"), 415, "type_mismatch")
+    out, err = capfd.readouterr()
+    assert "archive/v1/upload/" in out + err
+    assert "evil" not in out + err
