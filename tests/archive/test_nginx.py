@@ -10,7 +10,7 @@ from hashlib import sha256
 import httpx
 import pytest
 
-from tests.archive.test_server import UPLOAD
+from tests.archive.peers import UPLOAD
 from tests.processes import ROOT, SECRET, Served, eventually, free_port
 
 pytestmark = pytest.mark.slow
