@@ -28,10 +28,12 @@ from core.adminpages import (
 from core.data.encoding import dumps, loads
 from core.data.records import Record
 from core.errors import CoglexError, InvalidInput, NotFound
+from core.times import rfc3339
 
 _PAGE = 50
 # Images that are nothing but pixels: browsers run nothing in them.
 _PREVIEWED = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"}
+_LOGGED = ("principal", "address", "user_agent", "range")
 _STATUSES = ("", "clean", "unscanned", "infected", "error")
 
 
@@ -70,7 +72,7 @@ class FileAdmin(PartAdmin):
         served = record["security_status"] in {services.CLEAN, services.UNSCANNED}
         address = f"{self.url(key)}content/"
         accesses = [
-            Row([each["at"], each["principal"], each["address"], each["user_agent"], each["range"]])
+            Row([rfc3339(each["at"]), *(each[name] for name in _LOGGED)])
             for each in found["accesses"]
         ]
         columns = ["At", "Who", "Address", "User agent", "Range"]

@@ -8,7 +8,8 @@ import subprocess
 import pytest
 from django.conf import settings as django_settings
 
-from archive import accesses, records
+from archive import accesses, records, stores
+from archive.drafts import incoming
 from archive.records import files
 from core.audit import entries
 from core.data.client import internal_database
@@ -182,3 +183,15 @@ def clamd(tmp_path_factory):
     finally:
         process.terminate()
         process.wait(30)
+
+
+def nothing_is_kept():
+    drafts = list(incoming().iterdir()) if incoming().is_dir() else []
+    return not drafts and not list(stores.stored_ids()) and not files.find({})
+
+
+def failing(error):
+    def fail(*_, **__):
+        raise error
+
+    return fail

@@ -11,9 +11,8 @@ from django.utils.http import http_date
 from archive import accesses, records, stores
 from archive.records import files
 from core.errors import DatabaseUnavailable
-from tests.archive.conftest import BASE, choose_store
+from tests.archive.conftest import BASE, choose_store, failing
 from tests.archive.samples import png
-from tests.archive.test_uploads import failing
 from tests.conftest import assert_problem
 from tests.processes import eventually
 

@@ -11,8 +11,8 @@ from archive import operations, scanner, services, stores
 from archive.records import files
 from core import audit
 from core.errors import ScannerUnavailable, StoredFileNotFound
+from tests.archive.conftest import nothing_is_kept
 from tests.archive.samples import EICAR, zipped
-from tests.archive.test_uploads import nothing_is_kept
 from tests.conftest import assert_problem
 
 

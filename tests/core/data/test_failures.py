@@ -44,9 +44,10 @@ def base(api, collection):
 @pytest.fixture
 def impatient(settings):
     """A client that gives each operation 300 ms."""
+    before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
     data_client.close()
-    settings.COGLEX_QUERY_TIMEOUT_MS = 300
     yield
+    settings.COGLEX_QUERY_TIMEOUT_MS = before
     data_client.close()
 
 
