@@ -54,9 +54,9 @@ def impatient(settings):
 SLOW = {
     "$expr": {
         "$gt": [
-            {"$reduce": {"input": {"$range": ["$n", 3000]}, "initialValue": 0, "in": {"$add": [
+            {"$reduce": {"input": {"$range": ["$n", 6000]}, "initialValue": 0, "in": {"$add": [
                 "$$value", {"$size": {"$filter": {
-                    "input": {"$range": ["$n", 3000]}, "cond": {"$eq": ["$$this", -1]}}}}]}}},
+                    "input": {"$range": ["$n", 6000]}, "cond": {"$eq": ["$$this", -1]}}}}]}}},
             0,
         ]
     }
