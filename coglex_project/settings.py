@@ -190,6 +190,18 @@ STORAGES = {
     "archive": chosen("COGLEX_ARCHIVE_STORE", COGLEX_ARCHIVE_STORE, ARCHIVE_STORES),
 }
 
+# --- payments ------------------------------------------------------------------------------
+STRIPE_SECRET_KEY = text("STRIPE_SECRET_KEY")
+STRIPE_WEBHOOK_SECRETS = words("STRIPE_WEBHOOK_SECRET")
+STRIPE_API_BASE = text("STRIPE_API_BASE").rstrip("/")
+COGLEX_STRIPE_TIMEOUT_SECONDS = positive("COGLEX_STRIPE_TIMEOUT_SECONDS", 20)
+COGLEX_STRIPE_RETRIES = positive("COGLEX_STRIPE_RETRIES", 3)
+COGLEX_PAYMENT_REDIRECTS = [
+    origin.rstrip("/").lower() for origin in words("COGLEX_PAYMENT_REDIRECTS")
+]
+COGLEX_PAYMENT_PRICES = words("COGLEX_PAYMENT_PRICES")
+COGLEX_PAYMENT_EVENT_DAYS = positive("COGLEX_PAYMENT_EVENT_DAYS", 90)
+
 COGLEX_AUDIT_DAYS = positive("COGLEX_AUDIT_DAYS", 365)
 
 # --- Django --------------------------------------------------------------------------------
@@ -198,6 +210,7 @@ INSTALLED_APPS = [
     "accounts",
     "storage",
     "archive",
+    "payments",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -358,6 +371,7 @@ SPECTACULAR_SETTINGS = {
         {"name": "auth", "description": "Users, sign-in and sessions."},
         {"name": "storage", "description": "Collections of JSON documents."},
         {"name": "archive", "description": "Files."},
+        {"name": "payment", "description": "Payments with Stripe."},
     ],
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

@@ -9,6 +9,7 @@ urlpatterns = [
     path("service/auth/v1/", include("accounts.urls")),
     path("service/storage/v1/", include("storage.urls")),
     path("service/archive/v1/", include("archive.urls")),
+    path("service/payment/v1/", include("payments.urls")),
     path("healthz/", health.healthz),
     path("readyz/", health.readyz),
     path("schema/", documentation.schema, name="schema"),

@@ -39,6 +39,8 @@ django.setup(set_prefix=False)
 start_worker()
 
 from accounts.passwords import prepare  # noqa: E402 - needs Django's set-up
+from payments import worker  # noqa: E402
 
 threading.Thread(target=prepare, name="prepare", daemon=True).start()
+worker.start()
 application = Handler()

@@ -11,9 +11,13 @@ CoglexError
 │   │   └── ReservedField       a name Coglex keeps for itself
 │   ├── InvalidCollection       not a collection's name
 │   ├── InvalidKey              not a document's key
+│   ├── InvalidSignature        a webhook that Stripe did not sign, or not just now
 │   ├── InvalidMultipart        a form with a file that is cut short, or not as announced
 │   ├── InvalidParameter        a query parameter, header or option of the wrong form
 │   │   └── InvalidCursor       a next link that was altered or is for another list
+│   ├── PaymentRefused          Stripe says no, and why
+│   ├── PriceNotAllowed         a price that is not on the operator's list
+│   ├── RedirectNotAllowed      an address that people are not sent to from here
 │   └── InvalidQuery            a filter, update, sort, projection or pipeline of the wrong form
 │       └── OperatorNotAllowed  an operator, stage or variable that is not on the list
 ├── Unauthenticated             nobody we know
@@ -21,6 +25,7 @@ CoglexError
 │   ├── InvalidAPIKey
 │   ├── NotSignedIn
 │   └── InvalidCredentials      whatever it was that did not fit
+├── CardDeclined                Stripe's word for a card that does not pay
 ├── Forbidden                   known, but not allowed
 │   ├── InsufficientScope
 │   ├── InvalidLink             a signed link that was altered, or is over
@@ -30,7 +35,9 @@ CoglexError
 │   ├── APIKeyNotFound
 │   ├── UserNotFound
 │   ├── SessionNotFound
-│   └── StoredFileNotFound
+│   ├── StoredFileNotFound
+│   ├── PaymentEventNotFound
+│   └── StripeObjectNotFound    Stripe has it no more
 ├── MethodNotAllowed            the path is known, but not with this method
 ├── Conflict                    the state of the data says no
 │   ├── DuplicateKey
@@ -57,10 +64,12 @@ CoglexError
 │   └── Unavailable             a part does not answer
 │       ├── DatabaseUnavailable
 │       ├── TransactionsUnavailable
+│       ├── PaymentsNotConfigured   there is no key for Stripe, or it is not a good one
 │       ├── ScannerUnavailable  what is not known to be clean is not taken, and not served
 │       │   └── ScanRefused     the scanner answers, but not for this file
 │       ├── StorageFull         no space is left for files
 │       └── StoreUnavailable    where the files' bytes are does not answer
+├── StripeUnavailable           Stripe does not answer, after several tries
 └── QueryTimeout                a database operation over its time limit
 """
 
@@ -182,6 +191,30 @@ class InvalidMultipart(InvalidInput):
     default_detail = "The body is not a whole multipart/form-data form."
 
 
+class InvalidSignature(InvalidInput):
+    code = "invalid_signature"
+    title = "Invalid signature"
+    default_detail = "The webhook carries no signature of Stripe's for this body, made just now."
+
+
+class PaymentRefused(InvalidInput):
+    code = "payment_refused"
+    title = "Payment refused"
+    default_detail = "Stripe refused this."
+
+
+class PriceNotAllowed(InvalidInput):
+    code = "price_not_allowed"
+    title = "Price not allowed"
+    default_detail = "This price is not on this server's list."
+
+
+class RedirectNotAllowed(InvalidInput):
+    code = "redirect_not_allowed"
+    title = "Redirect not allowed"
+    default_detail = "People are not sent to this address from here."
+
+
 class InvalidParameter(InvalidInput):
     code = "invalid_parameter"
     title = "Invalid parameter"
@@ -234,6 +267,12 @@ class InvalidCredentials(Unauthenticated):
     code = "invalid_credentials"
     title = "Invalid credentials"
     default_detail = "These credentials do not let anybody in."
+
+
+class CardDeclined(CoglexError):
+    code = "card_declined"
+    title = "Card declined"
+    default_detail = "The card was declined."
 
 
 class Forbidden(CoglexError):
@@ -294,6 +333,18 @@ class StoredFileNotFound(NotFound):
     code = "file_not_found"
     title = "File not found"
     default_detail = "There is no file with this id."
+
+
+class PaymentEventNotFound(NotFound):
+    code = "payment_event_not_found"
+    title = "Event not found"
+    default_detail = "There is no event with this id."
+
+
+class StripeObjectNotFound(NotFound):
+    code = "stripe_object_not_found"
+    title = "Not found at Stripe"
+    default_detail = "Stripe has no such object."
 
 
 class MethodNotAllowed(CoglexError):
@@ -473,6 +524,12 @@ class TransactionsUnavailable(Unavailable):
     )
 
 
+class PaymentsNotConfigured(Unavailable):
+    code = "payments_not_configured"
+    title = "Payments not configured"
+    default_detail = "Payments are not set up on this server."
+
+
 class ScannerUnavailable(Unavailable):
     code = "scanner_unavailable"
     title = "Scanner unavailable"
@@ -495,6 +552,12 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
     title = "Store unavailable"
     default_detail = "The store of the files does not answer; try again."
+
+
+class StripeUnavailable(CoglexError):
+    code = "stripe_unavailable"
+    title = "Stripe unavailable"
+    default_detail = "Stripe does not answer; try again with the same Idempotency-Key."
 
 
 class QueryTimeout(CoglexError):

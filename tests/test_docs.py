@@ -10,6 +10,7 @@ import pytest
 
 from core import errors
 from core.http.problems import status_of
+from payments.standin.server import Standin
 from tests.processes import ROOT, SECRET, Served
 
 
@@ -64,7 +65,16 @@ def test_the_readmes_curl_lines_work_as_shown(tmp_path):
     )
     script = "\n".join(block for block in blocks if "curl " in block)
     shown = re.findall(r"^# (.*)$", script, re.MULTILINE)
-    served = Served(tmp_path / "var")
+    standin = Standin(webhook="below")
+    standin.state.add_prices()
+    served = Served(
+        tmp_path / "var",
+        STRIPE_SECRET_KEY="sk_test_standin",
+        STRIPE_WEBHOOK_SECRET=standin.secret,
+        STRIPE_API_BASE=standin.url,
+    )
+    standin.webhook = f"{served.url}/service/payment/v1/webhook/"
+    standin.start()
     try:
         script = script.replace("$(cat var/server_secret)", SECRET)
         script = script.replace("http://127.0.0.1:8000", served.url)
@@ -72,7 +82,8 @@ def test_the_readmes_curl_lines_work_as_shown(tmp_path):
         ran = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60)
     finally:
         served.stop()
-    assert len(shown) >= 5
+        standin.stop()
+    assert len(shown) >= 8
     assert list(map(what_changes, ran.stdout.splitlines())) == list(map(what_changes, shown))
 
 

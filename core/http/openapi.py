@@ -80,6 +80,7 @@ COMPONENTS: Schema = {
 _PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Malformed or refused input", "invalid_query"),
     401: ("The API key is missing, unknown, expired or revoked", "missing_api_key"),
+    402: ("A card does not pay", "card_declined"),
     403: ("The API key lacks the scope", "insufficient_scope"),
     404: ("Not found", "document_not_found"),
     409: ("A key is taken, or the first request with this Idempotency-Key runs", "duplicate_key"),
@@ -89,6 +90,7 @@ _PROBLEMS: dict[int, tuple[str, str]] = {
     416: ("The range begins after the end", "range_not_satisfiable"),
     422: ("Well formed, but not possible", "idempotency_key_reused"),
     429: ("Over a rate limit; see Retry-After", "rate_limited"),
+    502: ("Stripe does not answer", "stripe_unavailable"),
     503: ("A part does not answer; see Retry-After", "database_unavailable"),
     504: ("Over the time limit of a database operation", "query_timeout"),
 }
@@ -205,7 +207,7 @@ EVERYWHERE = [
     out_header(
         "X-Request-ID",
         "The request's id, also in every log line.",
-        [200, 201, 206, 304, 400, 401, 403, 404, 409, 412, 413, 415, 416, 422, 429, 503, 504],
+        [200, 201, 206, 304, *_PROBLEMS],
     ),
     out_header("Retry-After", "Seconds.", [429, 503]),
 ]

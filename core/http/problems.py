@@ -31,6 +31,7 @@ log = structlog.get_logger("coglex.problems")
 STATUSES: dict[type[CoglexError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
+    errors.CardDeclined: HTTPStatus.PAYMENT_REQUIRED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.MethodNotAllowed: HTTPStatus.METHOD_NOT_ALLOWED,
@@ -42,6 +43,7 @@ STATUSES: dict[type[CoglexError], HTTPStatus] = {
     errors.Unprocessable: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
     errors.Unavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    errors.StripeUnavailable: HTTPStatus.BAD_GATEWAY,
     errors.QueryTimeout: HTTPStatus.GATEWAY_TIMEOUT,
     CoglexError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }

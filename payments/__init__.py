@@ -1,0 +1,1 @@
+"""The payment service: checkout, subscriptions and a ledger of Stripe's events."""
