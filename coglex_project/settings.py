@@ -362,7 +362,7 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Coglex",
     "VERSION": "1.0.0",
-    "DESCRIPTION": "Collections of JSON documents over REST.",
+    "DESCRIPTION": "User accounts, JSON documents, files and payments over REST.",
     "CONTACT": {"name": "The operator of this server", "url": "https://example.com/"},
     "LICENSE": {"name": "MIT", "identifier": "MIT"},
     "OAS_VERSION": "3.1.1",

@@ -135,8 +135,6 @@ def _apply(event: dict[str, Any], claimed: Record) -> None:
         current = mirror.refresh(kind, object_id)
         if kind == "customer" and current is None:
             customers.forget(object_id)
-    elif isinstance(event["data"]["object"].get("invoice"), str):
-        mirror.refresh("invoice", event["data"]["object"]["invoice"])
     for signal in (signals.signal_for(claimed["type"]), signals.any_event):
         for _, outcome in signal.send_robust(sender=None, event=event, stripe_object=current):
             if isinstance(outcome, Exception):

@@ -68,13 +68,18 @@ def start() -> None:
 def _look() -> None:
     while True:
         threading.Event().wait(_LOOK_EVERY_SECONDS)
-        if not stripe_api.is_configured():
-            continue
-        try:
-            for running in [_pool.run(event_id) for event_id in events.due()]:
-                running.result()
-        except CoglexError as error:
-            log.warning("events_not_looked_at", code=error.code)
+        process_due()
+
+
+def process_due() -> None:
+    """Process the events that are due, and wait for that."""
+    if not stripe_api.is_configured():
+        return
+    try:
+        for running in [_pool.run(event_id) for event_id in events.due()]:
+            running.result()
+    except CoglexError as error:
+        log.warning("events_not_looked_at", code=error.code)
 
 
 def _forget() -> None:

@@ -13,6 +13,7 @@ import html
 import json
 import queue
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -135,6 +136,11 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     # A new one is started where one was stopped a moment ago.
     allow_reuse_address = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Clients hang up; anything else is worth its traceback."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 def _handler(standin: Standin) -> type[BaseHTTPRequestHandler]:

@@ -11,11 +11,13 @@ from datetime import timedelta
 import pytest
 from stripe import WebhookSignature
 
+from core.data import client as data_client
 from core.errors import StripeUnavailable
 from core.times import now
 from payments import events, mirror, signals, worker
 from payments.standin.state import shown
 from tests.conftest import assert_problem
+from tests.core.data.test_failures import failing as database_failing
 from tests.payments.conftest import BASE, CLUB, Payer
 
 
@@ -187,34 +189,14 @@ class TestFailures:
         assert not events.process(changed["id"])
         assert state_of(changed) == "processed"
 
-    def test_the_worker_processes_what_is_due(self, standin, changed, monkeypatch):
+    def test_the_worker_processes_what_is_due(self, standin, changed, settings):
         body, headers = standin.signed(changed)
         events.receive(payload=body, signature=headers["Stripe-Signature"])
-        monkeypatch.setattr("payments.worker._LOOK_EVERY_SECONDS", 0.01)
-        stopped = threading.Event()
-        waited = threading.Event.wait
-
-        class Stop(BaseException):
-            pass
-
-        def wait(self, timeout=None):
-            if timeout == 0.01 and stopped.is_set():
-                raise Stop
-            return waited(self, timeout)
-
-        monkeypatch.setattr("threading.Event.wait", wait)
-
-        def look():
-            with pytest.raises(Stop):
-                worker._look()
-
-        thread = threading.Thread(target=look)
-        thread.start()
-        deadline = time.monotonic() + 10
-        while state_of(changed) != "processed" and time.monotonic() < deadline:
-            waited(threading.Event(), 0.02)
-        stopped.set()
-        thread.join(10)
+        key, settings.STRIPE_SECRET_KEY = settings.STRIPE_SECRET_KEY, ""
+        worker.process_due()
+        assert state_of(changed) == "received"
+        settings.STRIPE_SECRET_KEY = key
+        worker.process_due()
         assert state_of(changed) == "processed"
 
 
@@ -224,6 +206,34 @@ def fail(*_, **__):
 
 def due_now(event):
     events.events.update({"_id": event["id"]}, {"$set": {"next_attempt_at": now()}})
+
+
+class TestDatabase:
+    """The database fails: Stripe is told so, and sends the event again."""
+
+    @pytest.fixture(autouse=True)
+    def impatient(self, settings, standin, changed):
+        before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
+        data_client.close()
+        yield
+        settings.COGLEX_QUERY_TIMEOUT_MS = before
+        data_client.close()
+
+    def test_an_event_that_cannot_be_stored_is_refused_and_taken_later(
+        self, standin, stripe_hook, changed
+    ):
+        with database_failing("insert", errorCode=112):
+            answer = stripe_hook.deliver(standin, changed)
+        assert_problem(answer, 503, "database_unavailable")
+        assert stripe_hook.deliver(standin, changed).json()["duplicate"] is False
+        assert state_of(changed) == "processed"
+
+    def test_one_that_is_stored_is_processed_later(self, standin, stripe_hook, changed):
+        with database_failing("findAndModify", errorCode=112):
+            assert stripe_hook.deliver(standin, changed).status_code == 200
+        assert state_of(changed) == "received"
+        assert events.due() == [changed["id"]]
+        assert events.process(changed["id"])
 
 
 class TestOrder:

@@ -49,6 +49,11 @@ Start Coglex in another terminal with
 Ctrl-C stops it.""")
         self.stdout.flush()
         try:
-            threading.Event().wait()
+            _wait()
         except KeyboardInterrupt:
             standin.stop()
+
+
+def _wait() -> None:
+    """Until Ctrl-C."""
+    threading.Event().wait()
