@@ -41,7 +41,7 @@ def _found(email: str) -> str | None:
     ]
     if not found:
         return None
-    oldest = min(found, key=lambda each: (each["created"], each["id"]))
+    oldest = min(found, key=lambda each: (each.get("created", 0), each["id"]))
     mirror.keep_new("customer", oldest)
     return str(oldest["id"])
 

@@ -92,7 +92,7 @@ def create_subscription(
 
     schedule = _for_customer(asked["email"], user, request_key, create)
     mirror.keep_new("subscription_schedule", schedule)
-    customer = schedule["customer"]
+    customer = schedule.get("customer")
     subscription_id = schedule.get("subscription")
     subscription = mirror.refresh("subscription", subscription_id) if subscription_id else None
     _note("subscription", principal, schedule["id"], customer=customer)
@@ -100,7 +100,7 @@ def create_subscription(
         "customer": customer,
         "schedule": schedule,
         "subscription": subscription,
-        "status": subscription["status"] if subscription else schedule["status"],
+        "status": (subscription or schedule).get("status"),
     }
 
 
@@ -152,7 +152,8 @@ def _recurring(items: list[Params]) -> Params:
         )
         if not recurring:
             raise InvalidInput.at(f"/line_items/{at}/price", "This price is not a recurring one.")
-        found.append({name: recurring[name] for name in ("interval", "interval_count")})
+        count = recurring.get("interval_count", 1)
+        found.append({"interval": recurring["interval"], "interval_count": count})
     if any(each != found[0] for each in found):
         raise InvalidInput.at("/iterations", "The items are not all paid equally often.")
     return found[0]

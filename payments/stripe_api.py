@@ -122,10 +122,11 @@ def list_all(kind: str, **params: object) -> Iterator[Object]:
     while True:
         page = {"limit": _PAGE, **params, **({"starting_after": after} if after else {})}
         found = _asked(lambda page=page: service.list(page))  # type: ignore[misc]
-        yield from found["data"]
-        if not found["has_more"] or not found["data"]:
+        objects = found.get("data", [])
+        yield from objects
+        if not objects or not found.get("has_more"):
             return
-        after = found["data"][-1]["id"]
+        after = objects[-1]["id"]
 
 
 def _asked(call: Callable[[], Any]) -> Object:

@@ -44,6 +44,16 @@ def documents(collection: str) -> Any:
     return data_client.documents(collection)
 
 
+@pytest.fixture
+def impatient(settings: Any) -> Iterator[None]:
+    """A connection to MongoDB that gives each operation 300 ms."""
+    before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
+    data_client.close()
+    yield
+    settings.COGLEX_QUERY_TIMEOUT_MS = before
+    data_client.close()
+
+
 class APIClient(Client):
     """Django's client that sends JSON and the server's key."""
 

@@ -12,7 +12,6 @@ from archive import operations, records, services, stores
 from archive.drafts import incoming
 from archive.records import files
 from core import audit
-from core.data import client as data_client
 from core.data import idempotency
 from core.data.client import internal
 from core.errors import DatabaseUnavailable, StoreUnavailable
@@ -292,16 +291,6 @@ def test_times_are_rfc_3339_in_utc(api):
     assert record["uploaded_at"].endswith("Z")
     assert abs(now() - parsed) < timedelta(seconds=30)
     assert services.get_file(file_id=record["_id"]) == record
-
-
-@pytest.fixture
-def impatient(settings):
-    """A client that gives each operation 300 ms."""
-    before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
-    data_client.close()
-    yield
-    settings.COGLEX_QUERY_TIMEOUT_MS = before
-    data_client.close()
 
 
 @pytest.mark.usefixtures("impatient")

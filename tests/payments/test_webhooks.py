@@ -11,7 +11,6 @@ from datetime import timedelta
 import pytest
 from stripe import WebhookSignature
 
-from core.data import client as data_client
 from core.errors import StripeUnavailable
 from core.times import now
 from payments import events, mirror, signals, worker
@@ -208,16 +207,9 @@ def due_now(event):
     events.events.update({"_id": event["id"]}, {"$set": {"next_attempt_at": now()}})
 
 
+@pytest.mark.usefixtures("standin", "changed", "impatient")
 class TestDatabase:
     """The database fails: Stripe is told so, and sends the event again."""
-
-    @pytest.fixture(autouse=True)
-    def impatient(self, settings, standin, changed):
-        before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
-        data_client.close()
-        yield
-        settings.COGLEX_QUERY_TIMEOUT_MS = before
-        data_client.close()
 
     def test_an_event_that_cannot_be_stored_is_refused_and_taken_later(
         self, standin, stripe_hook, changed

@@ -41,16 +41,6 @@ def base(api, collection):
     return path
 
 
-@pytest.fixture
-def impatient(settings):
-    """A client that gives each operation 300 ms."""
-    before, settings.COGLEX_QUERY_TIMEOUT_MS = settings.COGLEX_QUERY_TIMEOUT_MS, 300
-    data_client.close()
-    yield
-    settings.COGLEX_QUERY_TIMEOUT_MS = before
-    data_client.close()
-
-
 SLOW = {
     "$expr": {
         "$gt": [
