@@ -12,6 +12,7 @@ urlpatterns = [
     path("service/payment/v1/", include("payments.urls")),
     path("healthz/", health.healthz),
     path("readyz/", health.readyz),
+    path("metrics/", health.show_metrics),
     path("schema/", documentation.schema, name="schema"),
     path("docs/", documentation.Page.as_view(), name="docs"),
     path("admin/", admin.site.urls),

@@ -30,6 +30,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 from granian.server import MPServer
 
+from core import metrics
 from core.addresses import address as local_address
 from core.data import client, embedded
 from core.data.indexes import ensure_indexes
@@ -129,6 +130,7 @@ def _pending() -> bool:
 def run(say: Say) -> None:
     """Serve until told to stop; requests in flight get their answers."""
     ensure_indexes()
+    metrics.reset()
     client.close()
     connection.close()
     # A fork would copy the locks of threads that do not exist in the worker.

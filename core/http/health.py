@@ -1,4 +1,4 @@
-"""What load balancers and people ask: is the process up, and are the parts it needs."""
+"""What load balancers, Prometheus and people ask: is it up, are its parts, how is it doing."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from django.db import connection
 from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 
+from core import metrics
 from core.data.client import ping
 from core.errors import FieldError, Unavailable
 from core.http.carried import carried
+from core.http.permissions import protected
 from core.http.problems import problem
 from core.http.views import answer
 
@@ -46,6 +48,13 @@ def readyz(request: HttpRequest) -> HttpResponse:
     detail = f"Not answering: {', '.join(failed)}."
     fields = [FieldError("Does not answer.", "unavailable", parameter=name) for name in failed]
     return problem(Unavailable(detail, errors=fields), carried(request).request_id)
+
+
+@protected("metrics")
+@require_safe
+def show_metrics(request: HttpRequest) -> HttpResponse:
+    """The figures of all workers, for keys with the scope ``metrics:read``."""
+    return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
 def _answers(name: str, check: Callable[[], object]) -> bool:

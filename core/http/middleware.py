@@ -16,7 +16,7 @@ from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
 from django.core.exceptions import DisallowedHost
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.common import CommonMiddleware
@@ -24,6 +24,8 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
+from core import metrics
+from core.errors import MethodNotAllowed
 from core.http import limits, problems
 from core.http.addresses import client_address
 from core.http.carried import carried
@@ -69,6 +71,10 @@ class RequestContext:
         if not request.path_info.endswith("/") and not request.path_info.startswith("/static/"):
             request.path_info += "/"
         response = self.get_response(request)
+        if isinstance(response, HttpResponseNotAllowed):
+            # Django's decorators answer so themselves, in HTML.
+            refused = MethodNotAllowed(allowed=response["Allow"].split(", "))
+            response = problems.respond(refused, request)
         if request.path_info.startswith(_API):
             for name, value in limits.headers(request).items():
                 response[name] = value
@@ -80,14 +86,18 @@ class RequestContext:
         return response
 
     def _log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
-        match = request.resolver_match
+        route = request.resolver_match.route if request.resolver_match else None
         principal = carried(request).principal
+        seconds = perf_counter() - started
+        metrics.observe_request(
+            method=request.method, route=route, status=response.status_code, seconds=seconds
+        )
         _access.info(
             "request",
             method=request.method,
-            route=match.route if match else None,
+            route=route,
             status=response.status_code,
-            ms=round((perf_counter() - started) * 1000, 2),
+            ms=round(seconds * 1000, 2),
             principal=principal.id if principal else None,
         )
 

@@ -290,6 +290,13 @@ def test_a_plain_view_can_be_protected(api, api_with):
         view(make.post("/", HTTP_X_API_KEY=reader))
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/schema"])
+def test_a_method_that_plain_views_do_not_take_is_405(api, path):
+    answer = api.send("POST", path)
+    assert_problem(answer, 405, "method_not_allowed")
+    assert answer["Allow"] == "GET, HEAD"
+
+
 def test_healthz_touches_nothing_else(django_assert_num_queries, api, monkeypatch):
     def fail(*_):
         raise AssertionError("healthz asked the database")

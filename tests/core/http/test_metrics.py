@@ -1,0 +1,70 @@
+"""What Prometheus is told, and who may ask."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from core import metrics
+from tests.conftest import APIClient, assert_problem
+from tests.processes import Served
+
+NAME = "coglex_http_request_duration_seconds"
+
+
+def counts(text):
+    """How many requests there were, by method, route and status."""
+    found = re.findall(rf"^{NAME}_count{{(.*)}} ([\d.]+)$", text, re.MULTILINE)
+    return {tuple(re.findall(r'"([^"]*)"', labels)): float(count) for labels, count in found}
+
+
+@pytest.mark.django_db
+def test_metrics_are_for_keys_with_their_scope(api, api_with):
+    assert api.get("/metrics").status_code == 200
+    assert api_with("metrics:read").get("/metrics/").status_code == 200
+    assert_problem(api_with("storage:*").get("/metrics"), 403, "insufficient_scope")
+    assert_problem(APIClient(key="").get("/metrics"), 401, "missing_api_key")
+    assert_problem(api.send("POST", "/metrics"), 405, "method_not_allowed")
+
+
+def test_a_process_that_serves_nothing_counts_nothing(api, tmp_path, settings):
+    settings.DATA_DIR = tmp_path
+    api.get("/healthz")
+    assert counts(api.get("/metrics").content.decode()) == {}
+
+
+@pytest.mark.slow
+def test_all_workers_are_counted_by_route_template(tmp_path):
+    served = Served(tmp_path / "var", WEB_WORKERS="2")
+    try:
+        for number in range(20):
+            url = f"{served.storage}/secret-name/k{number}"
+            served.http.headers["Connection"] = "close"
+            assert served.http.put(url, json={}).status_code == 201
+        served.http.get(f"{served.url}/service/nothing")
+        served.http.request("BREW", f"{served.url}/healthz")
+        answer = served.http.get(f"{served.url}/metrics")
+    finally:
+        served.stop()
+    assert answer.headers["Content-Type"] == metrics.CONTENT_TYPE
+    seen = counts(answer.text)
+    template = "service/storage/v1/<str:collection>/<str:key>/"
+    assert seen["PUT", template, "201"] == 20
+    assert seen["GET", "^service/", "404"] == 1
+    assert [key for key in seen if key[0] == "other"], seen
+    assert "secret-name" not in answer.text
+    buckets = re.findall(rf'{NAME}_bucket{{le="\+Inf",.*route="{re.escape(template)}"', answer.text)
+    assert buckets
+
+
+@pytest.mark.slow
+def test_a_new_server_begins_anew(tmp_path):
+    for _ in range(2):
+        served = Served(tmp_path / "var", WEB_WORKERS="1")
+        try:
+            served.http.get(f"{served.url}/readyz")
+            seen = counts(served.http.get(f"{served.url}/metrics").text)
+        finally:
+            served.stop()
+        assert seen["GET", "readyz/", "200"] == 1
