@@ -26,6 +26,8 @@ log = structlog.get_logger("coglex.archive")
 _CHUNK = 256 * 1024
 _CONNECT_SECONDS = 5
 _MAX_ANSWER = 4096
+# clamd ends its answer as the command was ended, with NUL; some that speak its language do not.
+_ENDS = (b"\0", b"\n")
 _found = re.compile(rb"stream: ([\x20-\x7e]{1,500}) FOUND").fullmatch
 
 
@@ -71,13 +73,13 @@ def _asked(file: IO[bytes]) -> bytes:
                 send(struct.pack(">I", len(chunk)) + chunk)
             send(struct.pack(">I", 0))
         answer = b""
-        while not answer.endswith(b"\0") and len(answer) <= _MAX_ANSWER:
+        while not answer.endswith(_ENDS) and len(answer) <= _MAX_ANSWER:
             connection.settimeout(_left(deadline))
             received = connection.recv(_MAX_ANSWER)
             if not received:
                 break
             answer += received
-        return answer.rstrip(b"\0") if answer.endswith(b"\0") else b""
+        return answer[:-1] if answer.endswith(_ENDS) else b""
 
 
 @contextmanager

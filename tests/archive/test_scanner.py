@@ -89,8 +89,9 @@ def test_without_a_scanner_files_are_unscanned_or_refused(api, settings):
     assert "no scanner" in problem["detail"]
 
 
-def test_it_speaks_instream(api, peer):
-    received = peer(b"stream: OK\0")
+@pytest.mark.parametrize("end", [b"\0", b"\n"])
+def test_it_speaks_instream(api, peer, end):
+    received = peer(b"stream: OK" + end)
     assert api.kept(b"hello")["security_status"] == "clean"
     assert received == [b"zINSTREAM\0" + b"\0\0\0\5hello" + b"\0\0\0\0"]
 
@@ -102,7 +103,7 @@ def test_it_speaks_instream(api, peer):
         b"\0",
         b"OK\0",
         b"stream: OK",
-        b"stream: OK\n",
+        b"stream: OK\n\0",
         b"stream: OK\0\0 FOUND\0",
         b"stream: ok\0",
         b" stream: OK\0",
