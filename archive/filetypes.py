@@ -16,6 +16,7 @@ import zipfile
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -316,9 +317,9 @@ def _said_by_libmagic(path: Path) -> str:
 def _libmagic() -> tuple[Any, Any]:
     """python-magic, and a handle of libmagic's, which is for one thread at a time."""
     try:
-        import magic
+        magic = import_module("magic")
     except ImportError:
-        import magic
-        import pylibmagic  # noqa: F401 - lets python-magic find the library that it brings
-
+        # As it is imported, it lets python-magic find the library that it brings.
+        import_module("pylibmagic")
+        magic = import_module("magic")
     return magic, magic.Magic(mime=True)
