@@ -19,13 +19,12 @@ from core.adminpages import (
     PartAdmin,
     Row,
     Table,
-    number_of,
+    condition_of,
     operator,
+    page_of,
 )
-from core.data.encoding import dumps, loads
-from core.errors import InvalidInput, NotFound
-
-_PAGE = 50
+from core.data.encoding import dumps
+from core.errors import NotFound
 
 
 @admin.register(User)
@@ -48,15 +47,14 @@ class UserAdmin(PartAdmin):
         collection, begins, query = (each.value for each in filters)
         if not collection:
             return ListPage(Table((), (), empty="Nobody has signed up yet."))
-        skip = number_of(request.GET.get("skip", ""))
-        found = operations.list_users(
-            collection=collection,
-            query=_condition(begins, query),
-            limit=_PAGE + 1,
-            skip=skip,
+        condition = _condition(begins, query)
+        found, more = page_of(
+            request,
+            lambda limit, skip: operations.list_users(
+                collection=collection, query=condition, limit=limit, skip=skip
+            ),
         )
-        rows = [_row(collection, each) for each in found[:_PAGE]]
-        more = {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
+        rows = [_row(collection, each) for each in found]
         columns = ["Key", "State", "Signed up", "Last signed in", "Sessions"]
         return ListPage(Table(columns, rows, empty="No user fits."), filters, more)
 
@@ -120,12 +118,8 @@ def _place(key: str) -> dict[str, str]:
 
 def _condition(begins: str, query: str) -> object:
     """The filter of the search: what the query says, and the beginning of the key."""
-    parts: list[Any] = [loads(query.encode())] if query.strip() else []
-    if begins:
-        parts.append({"_key": {"$regex": "^" + re.escape(begins.casefold())}})
-    if parts and not isinstance(parts[0], dict):
-        raise InvalidInput("The query must be a JSON object.")
-    return {"$and": parts} if parts else {}
+    parts = [{"_key": {"$regex": "^" + re.escape(begins.casefold())}}] if begins else []
+    return condition_of(query, *parts)
 
 
 def _row(collection: str, found: dict[str, Any]) -> Row:

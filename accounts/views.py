@@ -11,10 +11,10 @@ from rest_framework.request import Request
 
 from accounts import schema, services, tokens
 from core.data.names import check_collection
-from core.errors import InvalidInput, NotSignedIn
+from core.errors import NotSignedIn
 from core.http import limits
 from core.http.addresses import client_address, network_of
-from core.http.bodies import json_body
+from core.http.bodies import object_body
 from core.http.carried import principal
 from core.http.idempotency import idempotent
 from core.http.permissions import HasAPIKey
@@ -45,7 +45,7 @@ class AccountsViewSet(ServiceViewSet):
     @schema.signup
     @idempotent
     def signup(self, request: Request, collection: str) -> HttpResponse:
-        body = _members(request, {"_key", "_password"}, {"document"})
+        body = object_body(request, {"_key", "_password"}, {"document"})
         user = services.sign_up(
             collection=collection,
             key=body["_key"],
@@ -58,7 +58,7 @@ class AccountsViewSet(ServiceViewSet):
 
     @schema.signin
     def signin(self, request: Request, collection: str) -> HttpResponse:
-        body = _members(request, {"_key", "_password"}, {"query"})
+        body = object_body(request, {"_key", "_password"}, {"query"})
         _count_guess(request, collection, services.normalise_key(body["_key"]))
         user, token = services.sign_in(
             collection=collection,
@@ -111,7 +111,7 @@ class AccountsViewSet(ServiceViewSet):
     @schema.refresh
     def refresh(self, request: Request, collection: str) -> HttpResponse:
         who = self._who(request, collection)
-        body = _members(request, set(), {"document", "_password", "_current_password"})
+        body = object_body(request, set(), {"document", "_password", "_current_password"})
         if body.get("_current_password") is not None:
             _count_guess(request, collection, who.user["_key"])
         user = services.refresh(
@@ -135,18 +135,6 @@ class AccountsViewSet(ServiceViewSet):
             principal=principal(request).id,
         )
         return answer({"revoked": revoked})
-
-
-def _members(request: Request, required: set[str], optional: set[str]) -> dict[str, Any]:
-    """The body, an object with these members and no others."""
-    body = json_body(request)
-    if not isinstance(body, dict):
-        raise InvalidInput.at("", "The body must be a JSON object.")
-    for name in sorted(required - body.keys()):
-        raise InvalidInput.at(f"/{name}", f"{name} is missing.")
-    for name in body.keys() - required - optional:
-        raise InvalidInput.at(f"/{name}", f"{name[:100]!r} is not known here.")
-    return body
 
 
 def _count_guess(request: Request, collection: str, key: str) -> None:

@@ -22,15 +22,15 @@ from core.adminpages import (
     PartAdmin,
     Row,
     Table,
-    number_of,
+    condition_of,
     operator,
+    page_of,
 )
-from core.data.encoding import dumps, loads
+from core.data.encoding import dumps
 from core.data.records import Record
-from core.errors import CoglexError, InvalidInput, NotFound
+from core.errors import CoglexError, NotFound
 from core.times import rfc3339
 
-_PAGE = 50
 # Images that are nothing but pixels: browsers run nothing in them.
 _PREVIEWED = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"}
 _LOGGED = ("principal", "address", "user_agent", "range")
@@ -57,13 +57,13 @@ class FileAdmin(PartAdmin):
     def list_page(self, request: HttpRequest) -> ListPage:
         filters = self.filters(request)
         contains, status, query = (each.value for each in filters)
-        skip = number_of(request.GET.get("skip", ""))
-        found = operations.find_files(
-            query=_condition(contains, status, query), limit=_PAGE + 1, skip=skip
+        condition = _condition(contains, status, query)
+        found, more = page_of(
+            request,
+            lambda limit, skip: operations.find_files(query=condition, limit=limit, skip=skip),
         )
-        more = {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
         columns = ["Name", "Type", "Size", "Scan", "Uploaded", "Downloads"]
-        rows = [_row(record) for record in found[:_PAGE]]
+        rows = [_row(record) for record in found]
         return ListPage(Table(columns, rows, empty="No file fits."), filters, more)
 
     def object_page(self, request: HttpRequest, key: str) -> ObjectPage:
@@ -131,14 +131,12 @@ def _is_previewed(record: Record) -> bool:
 
 def _condition(contains: str, status: str, query: str) -> object:
     """The filter of the search."""
-    parts: list[Any] = [loads(query.encode())] if query.strip() else []
-    if parts and not isinstance(parts[0], dict):
-        raise InvalidInput("The query must be a JSON object.")
+    parts: list[dict[str, Any]] = []
     if contains:
         parts.append({"filename": {"$regex": re.escape(contains), "$options": "i"}})
     if status:
         parts.append({"security_status": status})
-    return {"$and": parts} if parts else {}
+    return condition_of(query, *parts)
 
 
 def _row(record: Record) -> Row:

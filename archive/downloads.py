@@ -1,7 +1,7 @@
 """Answering a download: conditions, ranges and headers, and the bytes by the fastest way there is.
 
-Called by the download view and the admin. The server streams blocks of a file faster than a bare
-``sendfile`` would (docs/archive.md); with a setting, nginx or the S3 store sends them instead.
+Called by the download view and the admin. Blocks of a file reach nearly what a bare ``sendfile``
+does (`python -m bench transfer`); with a setting, nginx or the S3 store sends them instead.
 Sources: RFC 9110 (conditions, ranges), RFC 6266 and 8187 (the file's name).
 """
 

@@ -194,9 +194,8 @@ def content_type(sniffed: str, name: str, allowed: Sequence[str]) -> str:
         sniffed = "text/plain" if last in _TEXTS else UNKNOWN
     if _is_plain(sniffed):
         return _text_type(sniffed, last, name, allowed)
-    if not _on(allowed, sniffed):
-        if sniffed in DEFAULT_TYPES or _is_active(sniffed) or UNKNOWN not in _kinds(last or "bin"):
-            raise TypeNotAllowed(f"Files of the type {sniffed} are not allowed here.")
+    is_known = _on(allowed, sniffed) or sniffed in DEFAULT_TYPES or _is_active(sniffed)
+    if not is_known and UNKNOWN in _kinds(last or "bin"):
         # A weak guess at bytes whose name claims nothing about them.
         sniffed = UNKNOWN
     if not _on(allowed, sniffed):

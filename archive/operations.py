@@ -86,7 +86,7 @@ def _orphans(age: int) -> Iterator[str]:
 
 
 def _missing() -> Iterator[str]:
-    for some in records.batches():
+    for some in records.files.batches():
         for record in some:
             file_id = record["_id"]
             if not stores.is_stored(file_id) and records.known([file_id]):
@@ -95,7 +95,7 @@ def _missing() -> Iterator[str]:
 
 def _forget_owners() -> None:
     """Quotas count files; an owner whose file never came to be counts for nothing."""
-    for some in records.batches(of=records.owners):
+    for some in records.owners.batches():
         ids = [owner["_id"] for owner in some if _is_old(owner["_id"], _SHARED_STORE_SECONDS)]
         gone = sorted(set(ids) - records.known(ids))
         if gone:

@@ -9,7 +9,6 @@ which sort as times do. ``file_owners`` says which API key holds how much:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 from django.conf import settings
@@ -91,14 +90,6 @@ def take(file_id: str) -> Record:
 def known(ids: list[str]) -> set[str]:
     """Those of the ids that have a record."""
     return {found["_id"] for found in files.find({"_id": {"$in": ids}}, {"_id": 1})}
-
-
-def batches(*, of: Records = files, size: int = 500) -> Iterator[list[Record]]:
-    """All records, a list of some at a time, in the order of their ids."""
-    last = ""
-    while found := of.find({"_id": {"$gt": last}}, limit=size):
-        yield found
-        last = found[-1]["_id"]
 
 
 def list_files(asked: Query) -> Listing:

@@ -1,7 +1,7 @@
 """Where the bytes are: Django storages for the disk, GridFS and S3, under the alias ``archive``.
 
 ``STORAGES["archive"]`` chooses one; ``archive.services`` uses nothing but Django's Storage API:
-save, open (from any position), delete, size, listdir. A file's name in a store is made of its id
+save, open (from any position), delete, exists, listdir. A file's name in a store is made of its id
 alone.
 """
 
@@ -13,11 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, cast
 
-from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
-from archive.drafts import Draft, DraftFile, full_disk, is_under_way
+from archive.drafts import Draft, DraftFile, full_disk, incoming, is_under_way
 from core.data import gridfs
 from core.errors import StoreUnavailable
 
@@ -95,7 +94,7 @@ def stored_ids() -> Iterator[str]:
 
 def is_being_kept(file_id: str) -> bool:
     """Whether a living process is about to make the record of these bytes."""
-    draft = settings.COGLEX_ARCHIVE_DIR / "incoming" / file_id
+    draft = incoming() / file_id
     found = store()
     at = Path(found.path(stored_name(file_id))) if isinstance(found, DiskStore) else draft
     return is_under_way(at) or is_under_way(draft)
@@ -133,9 +132,6 @@ class GridFSStore(Storage):
 
     def exists(self, name: str) -> bool:
         return gridfs.exists(name)
-
-    def size(self, name: str) -> int:
-        return gridfs.size(name)
 
     def delete(self, name: str) -> None:
         gridfs.delete(name)

@@ -37,7 +37,6 @@ MAX_METADATA = 1024 * 1024
 # What is read of a body that is refused, so that its sender gets to see why.
 _MAX_DRAINED = 64 * 1024 * 1024
 _MAX_HEADER = 64 * 1024
-Read = Callable[[int], bytes]
 
 
 @dataclass(slots=True)

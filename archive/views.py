@@ -10,8 +10,8 @@ from rest_framework.request import Request
 
 from archive import downloads, links, schema, services, uploads
 from core.data.records import Record
-from core.errors import CoglexError, InvalidInput, InvalidLink
-from core.http.bodies import json_body
+from core.errors import CoglexError, InvalidLink
+from core.http.bodies import object_body
 from core.http.carried import carried, principal
 from core.http.idempotency import Commit, run_once
 from core.http.lists import asked_of, list_headers
@@ -72,11 +72,7 @@ class ArchiveViewSet(ServiceViewSet):
 
     @schema.link
     def link(self, request: Request, file_id: str) -> HttpResponse:
-        body = json_body(request)
-        if not isinstance(body, dict):
-            raise InvalidInput.at("", "The body must be a JSON object.")
-        for name in body.keys() - {"expires_in", "disposition"}:
-            raise InvalidInput.at(f"/{name}", f"{name[:100]!r} is not known here.")
+        body = object_body(request, set(), {"expires_in", "disposition"})
         made = links.make_link(
             file_id=file_id,
             expires_in=body.get("expires_in", _DEFAULT_SECONDS),

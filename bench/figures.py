@@ -34,7 +34,7 @@ def run(served: Served) -> None:
     print(f"{CONNECTIONS} connections, {SECONDS} s each, {len(served.children())} workers")
     print(f"{'route':<12} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'not 2xx':>8}")
     for name, method, path, body in ROUTES:
-        times, bad = _drive(served.port, method, path, body)
+        times, bad = drive(served.port, method, path, body)
         p99 = statistics.quantiles(times, n=100)[98] * 1000
         p50 = statistics.median(times) * 1000
         print(f"{name:<12} {len(times) / SECONDS:>10.0f} {p50:>8.1f} {p99:>8.1f} {bad:>8}")
@@ -51,7 +51,7 @@ def memory(served: Served) -> list[int]:
     ]
 
 
-def _drive(port: int, method: str, path: str, body: Any) -> tuple[list[float], int]:
+def drive(port: int, method: str, path: str, body: Any) -> tuple[list[float], int]:
     with multiprocessing.get_context("fork").Pool(CONNECTIONS) as pool:
         results = pool.starmap(_client, [(port, method, path, body)] * CONNECTIONS)
     return [time for times, _ in results for time in times], sum(bad for _, bad in results)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from bench.figures import SECONDS, _drive
+from bench.figures import SECONDS, drive
 from bench.proofs import told
 from payments.standin.server import Standin
 from tests.payments import deliveries
@@ -48,7 +48,7 @@ def status(served: Served) -> str:
             rates: dict[str, list[float]] = {name: [] for name in paths}
             for _ in range(3):
                 for name, path in paths.items():
-                    took, bad = _drive(running.port, "GET", path, None)
+                    took, bad = drive(running.port, "GET", path, None)
                     assert not bad
                     rates[name].append(len(took) / SECONDS)
         finally:

@@ -6,9 +6,9 @@ the admin and its permissions (view, change, delete); what is on its pages it sa
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
@@ -18,12 +18,16 @@ from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 
+from core.data.encoding import loads
 from core.errors import CoglexError, InvalidInput, NotFound
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin[Any]
 else:
     _ModelAdmin = admin.ModelAdmin
+
+Found = TypeVar("Found")
+_PAGE = 50
 
 
 @dataclass(frozen=True)
@@ -197,6 +201,24 @@ class PartAdmin(_ModelAdmin):
             "more_url": "?" + urlencode({**query, **more}) if more else "",
         }
         return TemplateResponse(request, f"admin/coglex/{template}.html", context)
+
+
+def page_of(
+    request: HttpRequest, find: Callable[[int, int], list[Found]]
+) -> tuple[list[Found], dict[str, str] | None]:
+    """What ``find`` has for this page, given limit and skip; and what leads to more of it."""
+    skip = number_of(request.GET.get("skip", ""))
+    found = find(_PAGE + 1, skip)
+    return found[:_PAGE], {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
+
+
+def condition_of(query: str, *parts: dict[str, Any]) -> dict[str, Any]:
+    """The filter of a search: what the query says as JSON, and the parts."""
+    asked = [loads(query.encode())] if query.strip() else []
+    if not all(isinstance(each, dict) for each in asked):
+        raise InvalidInput("The query must be a JSON object.")
+    every = [*asked, *parts]
+    return {"$and": every} if every else {}
 
 
 def operator(request: HttpRequest) -> str:

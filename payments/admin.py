@@ -15,8 +15,8 @@ from core.adminpages import (
     PartAdmin,
     Row,
     Table,
-    number_of,
     operator,
+    page_of,
 )
 from core.data.encoding import dumps
 from core.errors import NotFound
@@ -24,8 +24,6 @@ from core.times import rfc3339
 from payments import events, mirror, operations
 from payments.inputs import normalise_email
 from payments.models import Event, Subscription
-
-_PAGE = 50
 
 
 @admin.register(Event)
@@ -44,17 +42,20 @@ class EventAdmin(PartAdmin):
     def list_page(self, request: HttpRequest) -> ListPage:
         filters = self.filters(request)
         state, type_ = (each.value for each in filters)
-        skip = number_of(request.GET.get("skip", ""))
-        found = operations.list_events(state=state, type_=type_, limit=_PAGE + 1, skip=skip)
+        found, more = page_of(
+            request,
+            lambda limit, skip: operations.list_events(
+                state=state, type_=type_, limit=limit, skip=skip
+            ),
+        )
         rows = [
             Row(
                 [each["_id"], each["type"], each["state"], each["attempts"],
                  rfc3339(each["received_at"]), each["reason"]],
                 key=each["_id"],
             )
-            for each in found[:_PAGE]
+            for each in found
         ]  # fmt: skip
-        more = {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
         columns = ["Event", "Type", "State", "Attempts", "Received", "Reason"]
         return ListPage(Table(columns, rows, empty="No event fits."), filters, more)
 
@@ -102,9 +103,11 @@ class SubscriptionAdmin(PartAdmin):
     def list_page(self, request: HttpRequest) -> ListPage:
         filters = self.filters(request)
         status, email = (each.value for each in filters)
-        skip = number_of(request.GET.get("skip", ""))
-        found = operations.list_subscriptions(
-            status=status, email=normalise_email(email), limit=_PAGE + 1, skip=skip
+        found, more = page_of(
+            request,
+            lambda limit, skip: operations.list_subscriptions(
+                status=status, email=normalise_email(email), limit=limit, skip=skip
+            ),
         )
         rows = [
             Row(
@@ -112,9 +115,8 @@ class SubscriptionAdmin(PartAdmin):
                  rfc3339(each["synced_at"])],
                 key=each["_id"],
             )
-            for each in found[:_PAGE]
+            for each in found
         ]  # fmt: skip
-        more = {"skip": str(skip + _PAGE)} if len(found) > _PAGE else None
         columns = ["Subscription", "Status", "Email", "Customer", "Synced"]
         return ListPage(Table(columns, rows, empty="No subscription fits."), filters, more)
 

@@ -99,10 +99,15 @@ def refresh_all(kind: str, **params: object) -> Iterator[str]:
     since our last look are asked for by themselves.
     """
     for each in stripe_api.list_all(kind, **params):
-        held = by_id(kind, each["id"])
-        if held is None or held["object"] != each:
+        if not is_current(kind, each):
             refresh(kind, each["id"])
         yield each["id"]
+
+
+def is_current(kind: str, found: Object) -> bool:
+    """Whether this, which Stripe has, is what is kept here."""
+    held = by_id(kind, found["id"])
+    return held is not None and held["object"] == found and not held["deleted"]
 
 
 def _id_of(value: object) -> str | None:
@@ -118,12 +123,8 @@ def by_id(kind: str, object_id: str) -> Record | None:
 
 def living(kind: str) -> Iterator[str]:
     """The ids of all objects of a kind that are not known to be gone."""
-    last = ""
-    while found := objects.find(
-        {"kind": kind, "deleted": False, "_id": {"$gt": last}}, {"_id": 1}, limit=500
-    ):
-        yield from (each["_id"] for each in found)
-        last = found[-1]["_id"]
+    for some in objects.batches({"kind": kind, "deleted": False}, {"_id": 1}):
+        yield from (each["_id"] for each in some)
 
 
 def find(

@@ -76,8 +76,7 @@ def _reconcile(kind: str, dry_run: bool, seen: Callable[[str, int], None]) -> di
     everything = {"status": "all"} if kind == "subscription" else {}
     for found in stripe_api.list_all(kind, **everything):
         at_stripe.add(found["id"])
-        held = mirror.by_id(kind, found["id"])
-        if held is None or held["object"] != found or held["deleted"]:
+        if not mirror.is_current(kind, found):
             changed += 1
             if not dry_run:
                 mirror.refresh(kind, found["id"])

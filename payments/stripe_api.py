@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any
 
 import stripe
 import structlog
@@ -29,7 +29,6 @@ from core.turns import waiting
 log = structlog.get_logger("coglex.payments")
 
 Object = dict[str, Any]
-Result = TypeVar("Result")
 # What the mirror and its tests know; the SDK's own default moves with each release.
 API_VERSION = "2026-10-28.endive"
 _CONNECT_SECONDS = 5

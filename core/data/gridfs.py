@@ -33,7 +33,12 @@ def save(name: str, chunks: Iterable[bytes]) -> None:
 
 def open_file(name: str) -> BinaryIO:
     """A file to be read, from any position."""
-    return cast("BinaryIO", _Reader(_found(name)))
+    with translated():
+        try:
+            found = _bucket().open_download_stream(name)
+        except NoFile:
+            raise FileNotFoundError(name) from None
+    return cast("BinaryIO", _Reader(found))
 
 
 class _Reader:
@@ -59,19 +64,6 @@ class _Reader:
     @property
     def closed(self) -> bool:
         return self._source.closed
-
-
-def _found(name: str) -> GridOut:
-    with translated():
-        try:
-            return _bucket().open_download_stream(name)
-        except NoFile:
-            raise FileNotFoundError(name) from None
-
-
-def size(name: str) -> int:
-    """In bytes."""
-    return _found(name).length
 
 
 def exists(name: str) -> bool:

@@ -6,7 +6,7 @@ call joins the transaction that is under way, and raises the errors of ``core.da
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from pymongo import ReturnDocument
@@ -71,6 +71,15 @@ class Records:
         with translated():
             found = self._collection.find(chosen, fields, session=session())
             return list(found.sort(list(order)).skip(skip).limit(limit))
+
+    def batches(
+        self, chosen: Record | None = None, fields: Record | None = None, *, size: int = 500
+    ) -> Iterator[list[Record]]:
+        """All that fit, some at a time, in the order of their ids, which are strings."""
+        last = ""
+        while found := self.find({**(chosen or {}), "_id": {"$gt": last}}, fields, limit=size):
+            yield found
+            last = found[-1]["_id"]
 
     def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
         """Change one record that fits; whether one did (or was made)."""

@@ -5,6 +5,8 @@ Called by the services' views.
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.conf import settings
 from django.http.request import UnreadablePostError
 
@@ -28,6 +30,18 @@ def json_body(request: AnyRequest) -> object:
     if not raw:
         raise InvalidJSON("The body is empty.")
     return loads(raw)
+
+
+def object_body(request: AnyRequest, required: set[str], optional: set[str]) -> dict[str, Any]:
+    """The body, an object with these members and no others; raises what ``json_body`` does."""
+    body = json_body(request)
+    if not isinstance(body, dict):
+        raise InvalidInput.at("", "The body must be a JSON object.")
+    for name in sorted(required - body.keys()):
+        raise InvalidInput.at(f"/{name}", f"{name} is missing.")
+    for name in body.keys() - required - optional:
+        raise InvalidInput.at(f"/{name}", f"{name[:100]!r} is not known here.")
+    return body
 
 
 def check_type(request: AnyRequest) -> None:
