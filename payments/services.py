@@ -136,7 +136,7 @@ def _phase_item(item: Params, request_key: str) -> Params:
     data = item.get("price_data")
     if data is None or "product" in data:
         return item
-    product = stripe_api.create_product(data["product_data"], idempotency_key=request_key)
+    product = stripe_api.create("product", data["product_data"], idempotency_key=request_key)
     rest = {name: value for name, value in data.items() if name != "product_data"}
     return {**item, "price_data": {**rest, "product": product["id"]}}
 

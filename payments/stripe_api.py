@@ -43,6 +43,7 @@ KINDS = {
     "invoice": "invoices",
     "refund": "refunds",
 }
+_PLACES = {**KINDS, "product": "products", "price": "prices"}
 
 
 def is_configured() -> bool:
@@ -85,7 +86,7 @@ def _client() -> Any:
 
 def _service(kind: str) -> Any:
     found = _client()
-    for name in KINDS[kind].split("."):
+    for name in _PLACES[kind].split("."):
         found = getattr(found, name)
     return found
 
@@ -104,14 +105,11 @@ def retrieve(kind: str, object_id: str) -> Object:
 
 def price(price_id: str) -> Object:
     """A price; raises PaymentRefused for one that Stripe does not know."""
-    service = _client().prices
-    return _asked(lambda: service.retrieve(price_id))
-
-
-def create_product(params: Object, *, idempotency_key: str) -> Object:
-    """A product, for prices that are made on the fly."""
-    service = _client().products
-    return _asked(lambda: service.create(params, {"idempotency_key": idempotency_key}))
+    try:
+        return retrieve("price", price_id)
+    except StripeObjectNotFound as error:
+        # A client's body named it.
+        raise PaymentRefused(error.detail, extra=error.extra) from None
 
 
 def list_all(kind: str, **params: object) -> Iterator[Object]:
@@ -136,9 +134,9 @@ def _asked(call: Callable[[], Any]) -> Object:
     except stripe.CardError as error:
         raise CardDeclined(_message(error), extra=_about(error)) from None
     except stripe.InvalidRequestError as error:
-        if error.code == "resource_missing" and error.param in {"id", None}:
-            raise StripeObjectNotFound(_message(error), extra=_about(error)) from None
-        raise PaymentRefused(_message(error), extra=_about(error)) from None
+        # What the path names is 404, whatever Stripe calls the parameter; what a body names is 400.
+        kind = StripeObjectNotFound if error.http_status == 404 else PaymentRefused
+        raise kind(_message(error), extra=_about(error)) from None
     except stripe.IdempotencyError as error:
         raise PaymentRefused(_message(error), extra=_about(error)) from None
     except (stripe.AuthenticationError, stripe.PermissionError) as error:

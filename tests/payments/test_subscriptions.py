@@ -63,6 +63,11 @@ class TestMaking:
             assert_problem(answer, 400, "invalid_request")["errors"][0]["pointer"] == "/iterations"
         )
 
+    def test_a_price_that_stripe_does_not_know_is_refused(self, api, standin):
+        answer = api.subscribe(line_items=[{"price": "price_none"}], iterations=3)
+        problem = assert_problem(answer, 400, "payment_refused")
+        assert problem["detail"] == "No such price: 'price_none'"
+
     @pytest.mark.parametrize("later", [3600, "rfc3339"])
     def test_it_may_begin_later(self, api, standin, later):
         at = int(time.time()) + 3600

@@ -14,6 +14,7 @@ from stripe import WebhookSignature
 from core.errors import StripeUnavailable
 from core.times import now
 from payments import events, mirror, signals, worker
+from payments.standin.params import Refused
 from payments.standin.state import shown
 from tests.conftest import assert_problem
 from tests.core.data.test_failures import failing as database_failing
@@ -226,6 +227,18 @@ class TestDatabase:
         assert state_of(changed) == "received"
         assert events.due() == [changed["id"]]
         assert events.process(changed["id"])
+
+
+@pytest.mark.parametrize("param", ["id", "invoice", None])
+def test_what_stripe_has_no_more_is_gone_whatever_the_parameter_is_called(
+    standin, subscribed, monkeypatch, param
+):
+    def gone(*_):
+        raise Refused("No such invoice", status=404, code="resource_missing", param=param)
+
+    monkeypatch.setattr("payments.standin.server.route", gone)
+    assert mirror.refresh("invoice", subscribed["latest_invoice"]) is None
+    assert mirror.by_id("invoice", subscribed["latest_invoice"])["deleted"]
 
 
 class TestOrder:
