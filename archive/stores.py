@@ -137,10 +137,9 @@ class GridFSStore(Storage):
         gridfs.delete(name)
 
     def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        split = [name.partition("/") for name in gridfs.names()]
         if path:
-            return [], [last for first, _, last in split if first == path]
-        return sorted({first for first, slash, _ in split if slash}), []
+            return [], [name.removeprefix(f"{path}/") for name in gridfs.names(f"{path}/")]
+        return sorted({name.partition("/")[0] for name in gridfs.names() if "/" in name}), []
 
 
 if TYPE_CHECKING:

@@ -71,15 +71,17 @@ def receive(*, payload: bytes, signature: str) -> tuple[str, bool]:
 
 def due(limit: int = 100) -> list[str]:
     """The ids of events that wait to be processed, the longest waiting first."""
-    moment = now()
-    waiting = {
-        "$or": [
-            {"state": {"$in": [RECEIVED, FAILED]}, "next_attempt_at": {"$lte": moment}},
-            {"state": PROCESSING, "lease_until": {"$lte": moment}},
-        ]
-    }
-    found = events.find(waiting, {"_id": 1}, order=[("next_attempt_at", 1)], limit=limit)
+    found = events.find(_waiting(), {"_id": 1}, order=[("next_attempt_at", 1)], limit=limit)
     return [each["_id"] for each in found]
+
+
+def _waiting(*, at_once: bool = False) -> Record:
+    """What may be claimed: what waits, or only waits for its time, and what nobody holds."""
+    moment = now()
+    ready: Record = {"state": {"$in": [RECEIVED, FAILED]}}
+    if not at_once:
+        ready["next_attempt_at"] = {"$lte": moment}
+    return {"$or": [ready, {"state": PROCESSING, "lease_until": {"$lte": moment}}]}
 
 
 def process(event_id: str, *, at_once: bool = False) -> bool:
@@ -104,23 +106,13 @@ def process(event_id: str, *, at_once: bool = False) -> bool:
 
 
 def _claim(event_id: str, *, at_once: bool) -> Record | None:
-    moment = now()
-    ready: Record = {"state": {"$in": [RECEIVED, FAILED]}}
-    if not at_once:
-        ready["next_attempt_at"] = {"$lte": moment}
-    chosen = {
-        "_id": event_id,
-        "$or": [ready, {"state": PROCESSING, "lease_until": {"$lte": moment}}],
+    claim = {
+        "state": PROCESSING,
+        "owner": secrets.token_hex(8),
+        "lease_until": now() + LEASE,
     }
-    change = {
-        "$set": {
-            "state": PROCESSING,
-            "owner": secrets.token_hex(8),
-            "lease_until": moment + LEASE,
-        },
-        "$inc": {"attempts": 1},
-    }
-    return events.take(chosen, change)
+    chosen = {"_id": event_id, **_waiting(at_once=at_once)}
+    return events.take(chosen, {"$set": claim, "$inc": {"attempts": 1}})
 
 
 def _mine(claimed: Record) -> Record:

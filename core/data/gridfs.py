@@ -6,6 +6,7 @@ FileNotFoundError for a name that is not there.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import BinaryIO, cast
@@ -78,9 +79,10 @@ def delete(name: str) -> None:
         _bucket().delete(name)
 
 
-def names() -> list[str]:
-    """The names of all files, whole or not."""
+def names(prefix: str = "") -> list[str]:
+    """The names of all files that begin so, whole or not; both looks are bounded by an index."""
+    begins = {"$regex": f"^{re.escape(prefix)}"}
     with translated():
-        whole = internal(f"{_BUCKET}.files").distinct("_id")
-        parts = internal(f"{_BUCKET}.chunks").distinct("files_id")
+        whole = internal(f"{_BUCKET}.files").distinct("_id", {"_id": begins})
+        parts = internal(f"{_BUCKET}.chunks").distinct("files_id", {"files_id": begins})
     return sorted({*whole, *parts})
