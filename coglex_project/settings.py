@@ -126,6 +126,7 @@ MONGODB_URI = text("MONGODB_URI") or None
 MONGODB_DATABASE = text("MONGODB_DATABASE", "coglex")
 COGLEX_QUERY_TIMEOUT_MS = positive("COGLEX_QUERY_TIMEOUT_MS", 5000)
 COGLEX_MAX_RESULT_BYTES = positive("COGLEX_MAX_RESULT_BYTES", 32 * 1024 * 1024)
+COGLEX_SLOW_MS = positive("COGLEX_SLOW_MS", 100)
 
 # --- what a request may cost ---------------------------------------------------------------
 COGLEX_MAX_BODY_BYTES = positive("COGLEX_MAX_BODY_BYTES", 32 * 1024 * 1024)

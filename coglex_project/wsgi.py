@@ -39,10 +39,11 @@ django.setup(set_prefix=False)
 start_worker()
 
 from accounts.passwords import prepare  # noqa: E402 - needs Django's set-up
-from core import metrics  # noqa: E402
+from core import activity, metrics  # noqa: E402
 from payments import worker  # noqa: E402
 
 threading.Thread(target=prepare, name="prepare", daemon=True).start()
 metrics.enable()
+activity.start()
 worker.start()
 application = Handler()

@@ -9,5 +9,5 @@ class CoreConfig(AppConfig):
 
     def ready(self) -> None:
         """Load the modules that declare indexes, whatever the process is going to serve."""
-        from core import audit  # noqa: F401
+        from core import activity, audit, slow  # noqa: F401
         from core.data import cache, idempotency  # noqa: F401

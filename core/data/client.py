@@ -19,7 +19,7 @@ from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 
-from core.data import embedded
+from core.data import embedded, monitoring
 from core.data.failures import translated
 from core.errors import CoglexError
 
@@ -58,6 +58,7 @@ def _connect() -> MongoClient[Document]:
                 journal=True,
                 retryWrites=True,
                 retryReads=True,
+                event_listeners=monitoring.listeners(),
             )
         return _client
 

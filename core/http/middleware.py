@@ -24,7 +24,7 @@ from django.middleware.csrf import CsrfViewMiddleware
 from django.middleware.security import SecurityMiddleware
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from core import metrics
+from core import activity, metrics
 from core.errors import MethodNotAllowed
 from core.http import limits, problems
 from core.http.addresses import client_address
@@ -33,6 +33,10 @@ from core.http.carried import carried
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 _valid_id = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
+# Version, trace id, parent id, flags; source: https://www.w3.org/TR/trace-context/
+_traceparent = re.compile(
+    r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
+).fullmatch
 _API = ("/service/", "/gateway/", "/healthz/", "/readyz/", "/metrics/")
 _access = structlog.get_logger("coglex.access")
 
@@ -54,6 +58,7 @@ class RequestContext:
             request_id=request_id,
             address=address,
             user_agent=request.META.get("HTTP_USER_AGENT", "")[:200],
+            **_trace(request.META.get("HTTP_TRACEPARENT")),
         )
         try:
             response = self._answer(request)
@@ -92,6 +97,7 @@ class RequestContext:
         metrics.observe_request(
             method=request.method, route=route, status=response.status_code, seconds=seconds
         )
+        activity.note_request(response.status_code)
         _access.info(
             "request",
             method=request.method,
@@ -106,6 +112,14 @@ class RequestContext:
         if request.path_info.startswith("/admin/"):
             return None
         return problems.respond(error, request)
+
+
+def _trace(traceparent: str | None) -> dict[str, str]:
+    """What a caller that traces says of itself, for every log line of the request."""
+    found = _traceparent(traceparent) if traceparent else None
+    if found is None or not (found[1].strip("0") and found[2].strip("0")):
+        return {}
+    return {"trace_id": found[1], "parent_id": found[2]}
 
 
 class CrossOrigin(CorsMiddleware):

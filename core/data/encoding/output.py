@@ -1,6 +1,6 @@
 """From what MongoDB stores to relaxed Extended JSON v2.
 
-orjson writes what JSON knows by itself; the types it does not know come to ``_wrap``. Types
+orjson writes what JSON knows by itself; the types it does not know come to ``wrap``. Types
 that clients cannot write, but other programs may have stored, come out as the specification says.
 """
 
@@ -28,16 +28,22 @@ from bson import (
 from bson.binary import UUID_SUBTYPE
 from bson.datetime_ms import DatetimeMS
 
+Wrap = Callable[[object], object]
+
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - BSON dates are decoded as naive UTC
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_SUBCLASS
 
 
-def dumps(value: object) -> bytes:
-    """``value``, as decoded from BSON, as UTF-8 JSON; lossless but for the width of integers."""
-    text = orjson.dumps(value, default=_wrap, option=_OPTIONS)
+def dumps(value: object, wrapping: Wrap | None = None) -> bytes:
+    """``value``, as decoded from BSON, as UTF-8 JSON; lossless but for the width of integers.
+
+    ``wrapping`` writes the types that JSON does not know; ``wrap`` unless given.
+    """
+    default = wrapping or wrap
+    text = orjson.dumps(value, default=default, option=_OPTIONS)
     # orjson writes NaN and the infinities as null.
     if b"null" in text and _has_non_finite(value):
-        return orjson.dumps(_wrap_non_finite(value), default=_wrap, option=_OPTIONS)
+        return orjson.dumps(_wrap_non_finite(value), default=default, option=_OPTIONS)
     return text
 
 
@@ -60,10 +66,11 @@ def _wrap_non_finite(value: object) -> object:
     return value
 
 
-def _wrap(value: object) -> object:
+def wrap(value: object) -> object:
+    """A value of a type that JSON does not know as the Extended JSON for it."""
     for kind in type(value).__mro__:
-        if wrap := _WRAPPERS.get(kind):
-            return wrap(value)
+        if write := _WRAPPERS.get(kind):
+            return write(value)
     raise TypeError(f"{type(value).__name__} is not a BSON type")
 
 
