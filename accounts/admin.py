@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 
 from accounts import operations
 from accounts.models import User
+from core import dashboard
 from core.adminpages import (
     Action,
     Input,
@@ -131,3 +133,22 @@ def _row(collection: str, found: dict[str, Any]) -> Row:
         len(found["sessions"]),
     ]
     return Row(cells, key=f"{collection}/{found['user']['_id']}")
+
+
+def _last_day(since: datetime) -> dashboard.Facts:
+    total = sum(kind["count"] for kind in operations.list_collections())
+    counted = dashboard.audited(
+        since,
+        ("Signed in", "auth.signin", "success"),
+        ("Refused", "auth.signin", "failure"),
+        ("Signed up", "auth.signup", "success"),
+    )
+    return [("Users", total), *counted]
+
+
+dashboard.add_panel(
+    "Users",
+    permission="accounts.view_user",
+    url="admin:accounts_user_changelist",
+    facts=_last_day,
+)

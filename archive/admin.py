@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
@@ -14,6 +15,7 @@ from django.urls import URLPattern, path
 
 from archive import downloads, operations, services
 from archive.models import File
+from core import dashboard
 from core.adminpages import (
     Action,
     Input,
@@ -149,3 +151,22 @@ def _row(record: Record) -> Row:
         record["downloads"],
     ]
     return Row(cells, key=record["_id"])
+
+
+def _last_day(since: datetime) -> dashboard.Facts:
+    count, size = operations.totals()
+    return [
+        ("Files", f"{count:,}"),
+        ("Size", filesizeformat(size)),
+        *dashboard.audited(
+            since,
+            ("Uploaded", "archive.upload", "success"),
+            ("Malware", "archive.upload", "malware"),
+            ("Deleted", "archive.delete", "success"),
+        ),
+    ]
+
+
+dashboard.add_panel(
+    "Files", permission="archive.view_file", url="admin:archive_file_changelist", facts=_last_day
+)

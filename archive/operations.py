@@ -28,6 +28,13 @@ def find_files(*, query: object = None, limit: int = 100, skip: int = 0) -> list
     return records.list_files(asked).documents
 
 
+def totals() -> tuple[int, int]:
+    """How many files there are, and their bytes."""
+    group = {"_id": None, "count": {"$sum": 1}, "bytes": {"$sum": "$size"}}
+    found = records.files.aggregate([{"$group": group}])
+    return (found[0]["count"], found[0]["bytes"]) if found else (0, 0)
+
+
 def describe(*, file_id: str) -> dict[str, Any]:
     """``{"file", "key", "accesses"}``: the record, which API key uploaded it, the access log."""
     record = get_file(file_id=file_id)

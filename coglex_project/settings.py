@@ -212,7 +212,7 @@ INSTALLED_APPS = [
     "storage",
     "archive",
     "payments",
-    "django.contrib.admin",
+    "core.apps.CoglexAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,19 +1,25 @@
-"""The admin's page of API keys, over the same functions as `manage.py apikeys`."""
+"""The admin's pages of API keys and of the audit, over the same functions as the commands."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponseRedirect, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, path
 
-from core import apikeys
-from core.adminpages import operator
+from core import apikeys, audit, auditexport
+from core.adminpages import Input, ListPage, ObjectPage, PartAdmin, Row, Table, operator, page_of
+from core.data.encoding import dumps
 from core.errors import CoglexError
-from core.models import APIKey
+from core.models import APIKey, AuditEntry
 from core.scopes import parse_scopes
+from core.times import parse_time, rfc3339
 
 # Django's own classes take no parameters at run time.
 if TYPE_CHECKING:
@@ -108,3 +114,81 @@ class APIKeyAdmin(Admin):
 
     def _show(self, request: HttpRequest, key: str) -> None:
         self.message_user(request, f"The new key, shown only now: {key}", messages.WARNING)
+
+
+@admin.register(AuditEntry)
+class AuditAdmin(PartAdmin):
+    """The audit: who did what."""
+
+    def get_urls(self) -> list[URLPattern]:
+        export = self.admin_site.admin_view(self.export_view)
+        return [path("export/<str:form>/", export, name="core_audit_export"), *super().get_urls()]
+
+    def filters(self, request: HttpRequest) -> Sequence[Input]:
+        given = request.GET
+        outcomes = [(each, each or "any") for each in ("", "success", "failure", "malware")]
+        return [
+            Input("action", "Action", given.get("action", ""), hint="auth.signin, or storage."),
+            Input("principal", "Who", given.get("principal", ""), hint="admin:ada"),
+            Input("target", "To what", given.get("target", "")),
+            Input("outcome", "Outcome", given.get("outcome", ""), "select", outcomes),
+            Input("since", "Since", given.get("since", ""), hint="2026-01-31"),
+            Input("until", "Until", given.get("until", ""), hint="2026-02-01T12:00"),
+        ]
+
+    def list_page(self, request: HttpRequest) -> ListPage:
+        filters, wanted = self.filters(request), self._wanted(request)
+        found, more = page_of(
+            request, lambda limit, skip: audit.find(**wanted, limit=limit, skip=skip)
+        )
+        rows = [
+            Row(
+                [rfc3339(each["at"]), *(each[name] for name in _COLUMNS)],
+                key=str(each["_id"]),
+            )
+            for each in found
+        ]
+        query = urlencode(request.GET)
+        return ListPage(
+            Table(["At", *(name.capitalize() for name in _COLUMNS)], rows, empty="Nothing fits."),
+            filters,
+            more,
+            links=[
+                (f"Export as {form.upper()}", f"{self.url()}export/{form}/?{query}")
+                for form in auditexport.FORMS
+            ],
+        )
+
+    def _wanted(self, request: HttpRequest) -> dict[str, Any]:
+        given = {each.name: each.value.strip() or None for each in self.filters(request)}
+        times = {name: parse_time(text) for name in ("since", "until") if (text := given[name])}
+        return {**given, "since": None, "until": None, **times}
+
+    def object_page(self, request: HttpRequest, key: str) -> ObjectPage:
+        shown = audit.plain(audit.get(key))
+        details = shown.pop("details")
+        return ObjectPage(
+            title=f"{shown['action']} {shown['target']}",
+            facts=[(name.replace("_", " ").strip(), value) for name, value in shown.items()],
+            texts=[("Details", dumps(details).decode())],
+        )
+
+    def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
+        """All that fits the filters, as a download."""
+        self.require(request, "view")
+        if form not in auditexport.FORMS:
+            raise Http404
+        try:
+            wanted = self._wanted(request)
+        except CoglexError as error:
+            messages.error(request, error.detail)
+            return HttpResponseRedirect(self.url())
+        response = StreamingHttpResponse(
+            auditexport.written(form, audit.walk(**wanted)),
+            content_type=auditexport.FORMS[form],
+        )
+        response["Content-Disposition"] = f'attachment; filename="audit.{form}"'
+        return response
+
+
+_COLUMNS = ("action", "principal", "target", "outcome", "address")

@@ -44,11 +44,12 @@ class Input:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table; ``key`` leads to the page of what it stands for."""
+    """A line of a table; ``key`` leads to the page of what it stands for, or ``url`` does."""
 
     cells: Sequence[object]
     key: str | None = None
     actions: Sequence[Action] = ()
+    url: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,8 @@ class ListPage:
     table: Table
     filters: Sequence[Input] = ()
     more: dict[str, str] | None = None
+    links: Sequence[tuple[str, str]] = ()
+    actions: Sequence[Action] = ()
 
 
 @dataclass(frozen=True)

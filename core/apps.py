@@ -1,6 +1,7 @@
 """Django's entry for the floor: API keys in SQL, and the commands."""
 
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin_apps
 
 
 class CoreConfig(AppConfig):
@@ -11,3 +12,10 @@ class CoreConfig(AppConfig):
         """Load the modules that declare indexes, whatever the process is going to serve."""
         from core import activity, audit, slow  # noqa: F401
         from core.data import cache, idempotency  # noqa: F401
+
+
+class CoglexAdminConfig(admin_apps.AdminConfig):
+    """Django's admin with our site."""
+
+    default = False
+    default_site = "core.adminsite.Site"

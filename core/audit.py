@@ -5,6 +5,8 @@ It holds names, counts and outcomes, never a secret or the content of a document
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,7 +14,11 @@ import structlog
 from django.conf import settings
 
 from core.data.records import Records
-from core.errors import CoglexError
+from core.errors import CoglexError, NotFound
+from core.times import aware, rfc3339
+
+SHOWN = ("action", "principal", "target", "outcome", "request_id", "address", "user_agent")
+_PAGE = 1000
 
 log = structlog.get_logger("coglex.audit")
 entries = Records("audit")
@@ -54,15 +60,66 @@ def find(
     *,
     action: str | None = None,
     principal: str | None = None,
+    target: str | None = None,
     outcome: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     limit: int = 100,
+    skip: int = 0,
 ) -> list[dict[str, Any]]:
-    """Entries that fit, the newest first; times are aware, ``until`` exclusive."""
-    wanted = {"action": action, "principal": principal, "outcome": outcome}
-    chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    """Entries that fit, the newest first; times are aware, ``until`` exclusive.
+
+    An action that ends in a dot stands for all that begin with it.
+    """
+    wanted = {"principal": principal, "target": target, "outcome": outcome}
+    chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value}
+    if action:
+        family = {"$regex": f"^{re.escape(action)}"}
+        chosen["action"] = family if action.endswith(".") else action
     span = {"$gte": since, "$lt": until}
     if span := {name: time for name, time in span.items() if time is not None}:
         chosen["at"] = span
-    return entries.find(chosen, order=[("at", -1), ("_id", -1)], limit=limit)
+    return entries.find(chosen, order=[("at", -1), ("_id", -1)], limit=limit, skip=skip)
+
+
+def get(entry_id: str) -> dict[str, Any]:
+    """One entry; raises NotFound."""
+    found = entries.by_object_id(entry_id)
+    if found is None:
+        raise NotFound("There is no such entry; it may have expired.")
+    return found
+
+
+def walk(**wanted: Any) -> Iterator[dict[str, Any]]:
+    """All entries that fit, as ``find`` does, without holding them."""
+    until = wanted.pop("until", None)
+    # Entries of one millisecond come in the page that ends within it, and again in the next.
+    seen: set[Any] = set()
+    while True:
+        found = find(**wanted, until=until, limit=_PAGE)
+        new = [entry for entry in found if entry["_id"] not in seen]
+        yield from new
+        if len(found) < _PAGE or not new:
+            return
+        last = aware(found[-1]["at"])
+        seen = {entry["_id"] for entry in found if aware(entry["at"]) == last}
+        until = last + timedelta(milliseconds=1)
+
+
+def count_by_action(*, since: datetime) -> dict[str, dict[str, int]]:
+    """``{action: {outcome: count}}`` since then."""
+    group = {"_id": {"action": "$action", "outcome": "$outcome"}, "count": {"$sum": 1}}
+    counted: dict[str, dict[str, int]] = {}
+    for each in entries.aggregate([{"$match": {"at": {"$gte": since}}}, {"$group": group}]):
+        counted.setdefault(each["_id"]["action"], {})[each["_id"]["outcome"]] = each["count"]
+    return counted
+
+
+def plain(entry: dict[str, Any]) -> dict[str, Any]:
+    """An entry as it is shown and exported: its id and times as text, in this order."""
+    return {
+        "_id": str(entry["_id"]),
+        "at": rfc3339(entry["at"]),
+        **{name: entry.get(name) for name in SHOWN},
+        "details": entry["details"],
+    }

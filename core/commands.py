@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser
 from collections.abc import Callable
+from datetime import datetime
 from time import monotonic
 from typing import Any, ClassVar
 
@@ -15,7 +16,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from core.data.embedded import EmbeddedError
 from core.data.encoding import dumps, loads
-from core.errors import CoglexError, DatabaseUnavailable, InvalidJSON
+from core.errors import CoglexError, DatabaseUnavailable, InvalidInput, InvalidJSON
+from core.times import parse_time
 
 Options = dict[str, Any]
 BY = "cli"
@@ -110,4 +112,12 @@ def json_option(text: str) -> object:
     try:
         return loads(text.encode())
     except InvalidJSON as error:
+        raise CommandError(error.detail) from None
+
+
+def time_option(text: str) -> datetime:
+    """An option that holds a time."""
+    try:
+        return parse_time(text)
+    except InvalidInput as error:
         raise CommandError(error.detail) from None

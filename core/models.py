@@ -1,4 +1,5 @@
-"""What is kept in SQL: the managed API keys, without the keys themselves."""
+"""What is kept in SQL: the managed API keys, without the keys themselves; and the audit's place in
+the admin, whose entries are in MongoDB."""
 
 from __future__ import annotations
 
@@ -36,3 +37,15 @@ class APIKey(models.Model):
         if self.expires_at is not None and self.expires_at <= now:
             return "expired"
         return "active"
+
+
+class AuditEntry(models.Model):
+    """Stands for the entries of the audit; there is no table."""
+
+    class Meta:
+        managed = False
+        default_permissions = ("view",)
+        verbose_name_plural = "audit log"
+
+    def __str__(self) -> str:
+        return "entry"

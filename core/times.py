@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from core.errors import InvalidInput
+
 
 def now() -> datetime:
     """The time as MongoDB keeps it: aware, whole milliseconds."""
@@ -20,3 +22,13 @@ def rfc3339(moment: datetime) -> str:
     """``2026-01-31T12:00:00.000Z``."""
     text = aware(moment).astimezone(UTC).isoformat(timespec="milliseconds")
     return text.replace("+00:00", "Z")
+
+
+def parse_time(text: str) -> datetime:
+    """A time as people write it: ISO 8601, in UTC unless it says otherwise; raises InvalidInput."""
+    try:
+        return aware(datetime.fromisoformat(text))
+    except ValueError:
+        raise InvalidInput(
+            f"{text[:40]!r} is no time: write 2026-01-31 or 2026-01-31T12:00."
+        ) from None

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from django.contrib import admin
 from django.http import HttpRequest
 
+from core import dashboard
 from core.adminpages import (
     Action,
     Input,
@@ -139,3 +141,21 @@ class SubscriptionAdmin(PartAdmin):
             links=links,
             texts=[("As Stripe has it", dumps(operations.masked(record["object"])).decode())],
         )
+
+
+def _last_day(since: datetime) -> dashboard.Facts:
+    states = operations.count_events(since=since)
+    return [
+        ("Events", sum(states.values())),
+        ("Waiting to be tried again", states.get(events.FAILED, 0)),
+        ("Active subscriptions", operations.count_subscriptions(status="active")),
+        *dashboard.audited(since, ("Checkouts", "payment.checkout", "success")),
+    ]
+
+
+dashboard.add_panel(
+    "Payments",
+    permission="payments.view_event",
+    url="admin:payments_event_changelist",
+    facts=_last_day,
+)

@@ -135,6 +135,13 @@ def find(
     return objects.find(wanted, order=[("_id", -1)], limit=limit, skip=skip)
 
 
+def count(kind: str, chosen: Record) -> int:
+    """How many records of a kind fit."""
+    wanted = {"kind": kind, "deleted": False, **chosen}
+    counted = objects.aggregate([{"$match": wanted}, {"$count": "n"}])
+    return counted[0]["n"] if counted else 0
+
+
 def status_by(field: str, value: str) -> dict[str, Any]:
     """``{"customer", "status", "subscriptions", "synced_at"}`` by email, customer or subscription.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -27,6 +28,18 @@ def list_events(
 ) -> list[Record]:
     """Events, the newest first, without what Stripe sent."""
     return events.find(state=state, type_=type_, limit=min(limit, 1000), skip=skip)
+
+
+def count_events(*, since: datetime) -> dict[str, int]:
+    """How many events came since then, by state."""
+    group = {"_id": "$state", "count": {"$sum": 1}}
+    stages: list[Record] = [{"$match": {"received_at": {"$gte": since}}}, {"$group": group}]
+    return {each["_id"]: each["count"] for each in events.events.aggregate(stages)}
+
+
+def count_subscriptions(*, status: str) -> int:
+    """How many mirrored subscriptions have this status."""
+    return mirror.count("subscription", {"status": status})
 
 
 def describe_event(event_id: str) -> tuple[Record, Any]:

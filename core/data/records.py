@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
 
@@ -57,6 +58,10 @@ class Records:
         """One record that fits, or None."""
         with translated():
             return self._collection.find_one(chosen, fields, session=session())
+
+    def by_object_id(self, text: str) -> Record | None:
+        """The record whose id, of MongoDB's own kind, is spelled so; None where it spells none."""
+        return self.get({"_id": ObjectId(text)}) if ObjectId.is_valid(text) else None
 
     def find(
         self,

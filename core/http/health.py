@@ -42,7 +42,7 @@ def healthz(request: HttpRequest) -> HttpResponse:
 @require_safe
 def readyz(request: HttpRequest) -> HttpResponse:
     """200 when every part answers, else 503 naming those that do not."""
-    failed = [name for name, check in PARTS.items() if not _answers(name, check)]
+    failed = [name for name, check in PARTS.items() if not answers(name, check)]
     if not failed:
         return answer({"status": "ok", "parts": dict.fromkeys(PARTS, "ok")})
     detail = f"Not answering: {', '.join(failed)}."
@@ -57,7 +57,8 @@ def show_metrics(request: HttpRequest) -> HttpResponse:
     return HttpResponse(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
-def _answers(name: str, check: Callable[[], object]) -> bool:
+def answers(name: str, check: Callable[[], object]) -> bool:
+    """Whether a part answers."""
     try:
         check()
     except Exception as error:  # noqa: BLE001 - each part's driver raises its own kind
