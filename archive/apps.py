@@ -8,5 +8,5 @@ class ArchiveConfig(AppConfig):
     verbose_name = "Archive"
 
     def ready(self) -> None:
-        """Register the checks of the archive's settings."""
-        from archive import checks  # noqa: F401 - it registers itself
+        """Register the checks of the archive, of its settings and as it runs."""
+        from archive import checks, diagnosis  # noqa: F401 - they register themselves

@@ -36,6 +36,22 @@ def is_configured() -> bool:
     return bool(settings.COGLEX_CLAMD_URL)
 
 
+def version() -> str:
+    """What clamd says of itself: ``ClamAV 1.4.3/27512/Tue Jan 14 10:30:20 2026``.
+
+    Raises ScannerUnavailable.
+    """
+    try:
+        with _connected() as connection:
+            connection.sendall(b"zVERSION\0")
+            answer = _read(connection, time.monotonic() + _CONNECT_SECONDS)
+    except OSError:
+        raise ScannerUnavailable(retry_after=5) from None
+    if not answer.startswith(b"ClamAV"):
+        raise ScannerUnavailable("What listens there is not clamd.", retry_after=5)
+    return answer.decode("ascii", "replace")
+
+
 def scan(file: IO[bytes]) -> str | None:
     """The name of the malware in a file, or None when it is clean.
 
@@ -72,14 +88,19 @@ def _asked(file: IO[bytes]) -> bytes:
             while chunk := file.read(_CHUNK):
                 send(struct.pack(">I", len(chunk)) + chunk)
             send(struct.pack(">I", 0))
-        answer = b""
-        while not answer.endswith(_ENDS) and len(answer) <= _MAX_ANSWER:
-            connection.settimeout(_left(deadline))
-            received = connection.recv(_MAX_ANSWER)
-            if not received:
-                break
-            answer += received
-        return answer[:-1] if answer.endswith(_ENDS) else b""
+        return _read(connection, deadline)
+
+
+def _read(connection: socket.socket, deadline: float) -> bytes:
+    """An answer; empty where it is not whole."""
+    answer = b""
+    while not answer.endswith(_ENDS) and len(answer) <= _MAX_ANSWER:
+        connection.settimeout(_left(deadline))
+        received = connection.recv(_MAX_ANSWER)
+        if not received:
+            break
+        answer += received
+    return answer[:-1] if answer.endswith(_ENDS) else b""
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
 from core.data.encoding import loads
 from core.errors import CoglexError, InvalidInput, NotFound
@@ -139,7 +140,9 @@ class PartAdmin(_ModelAdmin):
         except CoglexError as error:
             messages.error(request, error.detail)
             page = ListPage(Table((), ()), self.filters(request))
-        return self.render(request, "list", page, title=str(self.opts.verbose_name_plural))
+        return self.render(
+            request, "list", page, title=capfirst(str(self.opts.verbose_name_plural))
+        )
 
     def filters(self, request: HttpRequest) -> Sequence[Input]:
         """The inputs of the list's form, filled with what the request holds."""

@@ -8,5 +8,5 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
-        """Register the checks of the payments' settings."""
-        from payments import checks  # noqa: F401 - it registers itself
+        """Register the checks of the payments, of their settings and as they run."""
+        from payments import checks, diagnosis  # noqa: F401 - they register themselves

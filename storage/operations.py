@@ -147,7 +147,12 @@ def suggest_indexes(*, collection: str | None = None) -> list[dict[str, Any]]:
         )
         entry["operations"] += record["count"]
         entry["milliseconds"] += round(record["milliseconds"])
-    missing = [each for each in wanted.values() if not _is_served(each["collection"], each["keys"])]
+    there = set(documents.list_collections())
+    missing = [
+        each
+        for each in wanted.values()
+        if each["collection"] in there and not _is_served(each["collection"], each["keys"])
+    ]
     return sorted(missing, key=lambda each: -each["milliseconds"])
 
 

@@ -1,7 +1,7 @@
 """The indexes that internal records need, declared where the records are and made at start.
 
 ``declare`` is called at import by the modules that own records, ``ensure_indexes`` by the
-server's start and by `manage.py indexes ensure`.
+server's start and by `manage.py indexes ensure`, ``missing_indexes`` by `manage.py doctor`.
 """
 
 from __future__ import annotations
@@ -33,3 +33,14 @@ def ensure_indexes() -> list[str]:
                 f"{collection}.{name}" for name in internal(collection).create_indexes(models)
             ]
     return names
+
+
+def missing_indexes() -> list[str]:
+    """``collection.index`` of what is declared and not there."""
+    missing = []
+    with translated():
+        for collection, models in sorted(_declared.items()):
+            there = internal(collection).index_information()
+            names = [model.document["name"] for model in models]
+            missing += [f"{collection}.{name}" for name in names if name not in there]
+    return missing
