@@ -1,8 +1,8 @@
 """`make bench`: requests per second of the main routes, then the proofs that take minutes.
 
 `python -m bench NAME …` runs some of: figures, inserts, increments, kills, walk, growth,
-signups, timing, signins, bigfile, transfer, filekills, events, status. A server of its own is
-started in a temporary directory and stopped again.
+signups, timing, signins, bigfile, transfer, filekills, events, status, transfers. A server of its
+own is started in a temporary directory and stopped again.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accounts, figures, files, payments, proofs
+from bench import accounts, figures, files, payments, proofs, transfers
 from tests.processes import Served
 
 PARTS = {
@@ -20,6 +20,7 @@ PARTS = {
     **accounts.PROOFS,
     **files.PROOFS,
     **payments.PROOFS,
+    **transfers.PROOFS,
 }
 
 

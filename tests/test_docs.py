@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
 
 import pytest
+from django.core.management import get_commands, load_command_class
+from django.urls import get_resolver
 
 from core import errors
+from core.http.documentation import openapi_document
 from core.http.problems import status_of
 from payments.standin.server import Standin
 from tests.processes import ROOT, SECRET, Served
+
+OPERATIONS = ROOT / "docs/operations.md"
 
 
 def classes(kind):
@@ -42,6 +48,50 @@ def test_every_setting_is_documented():
     rows = [line for line in table.splitlines() if line.startswith("| `")]
     documented = {name for row in rows for name in re.findall(r"`([A-Z0-9_]+)`", row.split("|")[1])}
     assert documented == read
+
+
+def our_commands():
+    """``manage.py`` commands of the project with their sub-commands."""
+    ours = {"core", "accounts", "storage", "archive", "payments", "gateway"}
+    for name, app in get_commands().items():
+        if app in ours:
+            parser = load_command_class(app, name).create_parser("manage.py", name)
+            named = [action.choices for action in parser._actions if action.dest == "command"]
+            yield from (f"{name} {each}" for each in named[0]) if named else (f"manage.py {name}",)
+
+
+def test_every_command_is_documented_and_no_other():
+    table = re.findall(r"^\| (`manage.py .*?) \|", OPERATIONS.read_text(), re.MULTILINE)
+    told = {name for row in table for name in re.findall(r"`(.*?)`", row)}
+    short = {name.removeprefix("manage.py ") for name in told}
+    assert short == {name.removeprefix("manage.py ") for name in our_commands()}
+
+
+def test_every_route_is_documented_with_its_methods():
+    rows = re.findall(
+        r"^\| (`/.*?) \| (.*?) \|", (ROOT / "docs/routes.md").read_text(), re.MULTILINE
+    )
+    told = {path: methods for paths, methods in rows for path in re.findall(r"`(.*?)`", paths)}
+    described = json.loads(openapi_document())["paths"]
+    expected = {path: ", ".join(item).upper() for path, item in described.items()}
+    services = {path: methods for path, methods in told.items() if path.startswith("/service")}
+    assert services == {p: m for p, m in expected.items() if p.startswith("/service")}
+    beside = {f"/{pattern.pattern}".rstrip("/") for pattern in get_resolver().url_patterns}
+    known = {path for path in beside if not path.startswith(("/service", "/^", "/gateway"))}
+    assert {path for path in told if not path.startswith("/service")} == known
+
+
+def test_the_dashboard_shows_metrics_that_there_are():
+    board = json.loads((ROOT / "docs/grafana.json").read_text())
+    asked = {
+        re.sub("_(count|bucket|sum)$", "", name)
+        for panel in board["panels"]
+        for target in panel["targets"]
+        for name in re.findall(r"coglex_\w+", target["expr"])
+    }
+    there = set(re.findall(r'"(coglex_\w+)"', (ROOT / "core/metrics.py").read_text()))
+    assert asked == there
+    assert there <= set(re.findall(r"^\| `(coglex_\w+)`", OPERATIONS.read_text(), re.MULTILINE))
 
 
 def test_links_between_pages_lead_somewhere():

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 import structlog
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from core import audit
 from core.data.encoding import dumps
@@ -49,6 +49,16 @@ def answers(app, admin, people, settings):
     yield admin.get(page)
     yield admin.post(page, {"action": "password:", "password": "short"}, follow=True)
     yield admin.get("/admin/")
+    yield api.send("GET", "/metrics/")
+    for name in (people, "users", "coglex_internal.users"):
+        yield admin.get(f"/admin/storage/collection/{name}/", follow=True)
+        yield admin.get(f"/admin/storage/collection/{name}/indexes/", follow=True)
+        yield admin.get(f"/admin/storage/collection/{name}/documents/{record['_id']}/", follow=True)
+    yield admin.get("/admin/storage/collection/")
+    yield admin.get("/admin/core/auditentry/")
+    for form in ("csv", "ndjson"):
+        exported = admin.get(f"/admin/core/auditentry/export/{form}/")
+        yield b"".join(exported.streaming_content).decode()
     settings.DEBUG = True
     yield admin.get("/admin/nowhere/")
     yield app.send("GET", "/service/auth/v1/nowhere/")
@@ -60,7 +70,21 @@ def answers(app, admin, people, settings):
             yield out.getvalue()
 
 
-def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog):
+def exported(people, directory):
+    """Everything that commands write down of all there is."""
+    out = StringIO()
+    call_command("export", "--output", str(directory), stdout=out)
+    for name in ("users", people, "coglex_internal.users"):
+        with pytest.raises(CommandError):
+            call_command("export", name, "-o", str(directory / "x.ndjson"), stdout=out)
+    call_command("collections", "list", stdout=out)
+    call_command("audit", "list", "--json", stdout=out)
+    call_command("indexes", "suggest", stdout=out)
+    yield out.getvalue()
+    yield from (path.read_text() for path in directory.iterdir())
+
+
+def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog, tmp_path):
     caplog.set_level(logging.DEBUG)
     app = Person("header", people)
     app.sign_up(name="Ada")
@@ -70,6 +94,7 @@ def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog):
         hashes.append(record_of(people)["password"])
         said.append(each if isinstance(each, str) else f"{each.content!r} {dict(each.headers)}")
     said.append(json.dumps([str(entry) for entry in audit.find(limit=1000)]))
+    said += exported(people, tmp_path)
     captured = capfd.readouterr()
     said += [captured.out, captured.err, caplog.text]
     assert len(set(hashes)) == 2, "the password was changed on the way"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 
 import pytest
 
 from core import metrics
 from tests.conftest import APIClient, assert_problem
-from tests.processes import Served
+from tests.processes import Served, eventually
 
 NAME = "coglex_http_request_duration_seconds"
 
@@ -54,8 +56,38 @@ def test_all_workers_are_counted_by_route_template(tmp_path):
     assert seen["GET", "^service/", "404"] == 1
     assert [key for key in seen if key[0] == "other"], seen
     assert "secret-name" not in answer.text
+    assert re.search(
+        r'coglex_database_operation_duration_seconds_count\{operation="update",outcome="ok"\} 20\.0',
+        answer.text,
+    )
+    open_, in_use = (
+        float(re.search(rf'coglex_database_connections{{state="{state}"}} (\S+)', answer.text)[1])
+        for state in ("open", "in_use")
+    )
+    assert open_ >= 2
+    assert 0 <= in_use <= open_
     buckets = re.findall(rf'{NAME}_bucket{{le="\+Inf",.*route="{re.escape(template)}"', answer.text)
     assert buckets
+
+
+@pytest.mark.slow
+def test_gauges_are_those_of_the_workers_that_live(tmp_path):
+    served = Served(tmp_path / "var", WEB_WORKERS="1")
+    try:
+
+        def open_connections():
+            text = served.http.get(f"{served.url}/metrics").text
+            return float(re.search(r'connections{state="open"} (\S+)', text)[1])
+
+        served.http.get(f"{served.storage}/some/")
+        before = open_connections()
+        (worker,) = served.children()
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: served.children() not in ([worker], []) and served.answers())
+        served.http.get(f"{served.storage}/some/")
+        assert open_connections() <= before
+    finally:
+        served.stop()
 
 
 @pytest.mark.slow
