@@ -1,5 +1,7 @@
 # Coglex: `make run` serves it, `make test` tests it. Both install what they need into .venv.
 PYTHON ?= python3
+# Several tests at once: most of them wait for servers of their own.
+ARGS ?= -n 3 --dist worksteal
 VENV := .venv
 BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1

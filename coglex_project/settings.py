@@ -110,10 +110,11 @@ except OSError as error:
         f"Cannot make {DATA_DIR} ({error.strerror}): set COGLEX_DATA_DIR to a place that is yours."
     ) from None
 DEBUG = flag("DJANGO_DEBUG")
-SECRET_KEY, _ = secret("DJANGO_SECRET_KEY", DATA_DIR / "django_secret_key")
+SECRET_KEY, SECRET_KEY_FILE = secret("DJANGO_SECRET_KEY", DATA_DIR / "django_secret_key")
 SERVER_SECRET, SERVER_SECRET_FILE = secret("SERVER_SECRET", DATA_DIR / "server_secret")
 if len(SERVER_SECRET) < 16:
     raise ImproperlyConfigured("SERVER_SECRET is too short: use at least 16 random characters.")
+SECRET_FILES = [path for path in (SECRET_KEY_FILE, SERVER_SECRET_FILE) if path]
 
 HOST = text("HOST", "127.0.0.1")
 PORT = positive("PORT", 8000)

@@ -24,7 +24,7 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
     return {
         **kept,
         "PYTHONUNBUFFERED": "1",
-        "DJANGO_SECRET_KEY": "k" * 50,
+        "DJANGO_SECRET_KEY": "Zk3vQ9pT5mW8xR2yB6nL4cJ7hD1gF0sA",
         "SERVER_SECRET": SECRET,
         "COGLEX_DATA_DIR": str(data_dir),
         **more,
