@@ -127,7 +127,7 @@ KEPT = [
     ("a.odt", open_document("text"), "application/vnd.oasis.opendocument.text"),
     ("a.ods", open_document("spreadsheet"), "application/vnd.oasis.opendocument.spreadsheet"),
     ("a.zip", zipped(a=TEXT), "application/zip"),
-    ("a.tar.gz", gzip.compress(TEXT), "application/gzip"),
+    ("a.tar.gz", gzip.compress(TEXT, mtime=0), "application/gzip"),
     ("a.bz2", bz2.compress(TEXT), "application/x-bzip2"),
     ("a.xz", lzma.compress(TEXT), "application/x-xz"),
     ("a.7z", b"7z\xbc\xaf\x27\x1c\0\4" + b"\0" * 40, "application/x-7z-compressed"),
