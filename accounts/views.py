@@ -6,8 +6,7 @@ from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from accounts import schema, services, tokens
 from core.data.names import check_collection
@@ -27,7 +26,7 @@ class AccountsViewSet(ServiceViewSet):
     service = "auth"
     permission_classes = [HasAPIKey]
 
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+    def initial(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         """Count sign-ups and sign-ins of an address before anything is looked at."""
         super().initial(request, *args, **kwargs)
         rates = {
@@ -44,7 +43,7 @@ class AccountsViewSet(ServiceViewSet):
 
     @schema.signup
     @idempotent
-    def signup(self, request: Request, collection: str) -> HttpResponse:
+    def signup(self, request: HttpRequest, collection: str) -> HttpResponse:
         body = object_body(request, {"_key", "_password"}, {"document"})
         user = services.sign_up(
             collection=collection,
@@ -57,7 +56,7 @@ class AccountsViewSet(ServiceViewSet):
         return answer(user, status=201, headers={"Location": location})
 
     @schema.signin
-    def signin(self, request: Request, collection: str) -> HttpResponse:
+    def signin(self, request: HttpRequest, collection: str) -> HttpResponse:
         body = object_body(request, {"_key", "_password"}, {"query"})
         _count_guess(request, collection, services.normalise_key(body["_key"]))
         user, token = services.sign_in(
@@ -74,7 +73,7 @@ class AccountsViewSet(ServiceViewSet):
         tokens.give(response, collection, token)
         return response
 
-    def _end_former(self, request: Request, collection: str) -> None:
+    def _end_former(self, request: HttpRequest, collection: str) -> None:
         """The session that was there before is not left behind."""
         former = request.META.get("HTTP_X_SESSION_TOKEN") or request.COOKIES.get(
             tokens.PREFIX + collection
@@ -82,14 +81,14 @@ class AccountsViewSet(ServiceViewSet):
         services.sign_out(token=former, collection=collection, principal=principal(request).id)
 
     @schema.session
-    def session(self, request: Request, collection: str) -> HttpResponse:
+    def session(self, request: HttpRequest, collection: str) -> HttpResponse:
         who = self._who(request, collection)
         about = {"id": who.session["id"], "collection": collection}
         return answer(
             {"user": who.user, "session": {**about, **services.describe_session(who.session)}}
         )
 
-    def _who(self, request: Request, collection: str) -> services.SignedIn:
+    def _who(self, request: HttpRequest, collection: str) -> services.SignedIn:
         check_collection(collection)
         who = tokens.signed_in_as(request, collection)
         if who is None:
@@ -98,7 +97,7 @@ class AccountsViewSet(ServiceViewSet):
 
     @schema.signout
     @schema.signout_by_get
-    def signout(self, request: Request, collection: str) -> HttpResponse:
+    def signout(self, request: HttpRequest, collection: str) -> HttpResponse:
         done = services.sign_out(
             token=tokens.token_of(request, collection),
             collection=collection,
@@ -109,7 +108,7 @@ class AccountsViewSet(ServiceViewSet):
         return response
 
     @schema.refresh
-    def refresh(self, request: Request, collection: str) -> HttpResponse:
+    def refresh(self, request: HttpRequest, collection: str) -> HttpResponse:
         who = self._who(request, collection)
         body = object_body(request, set(), {"document", "_password", "_current_password"})
         if body.get("_current_password") is not None:
@@ -124,11 +123,11 @@ class AccountsViewSet(ServiceViewSet):
         return answer(user)
 
     @schema.sessions
-    def sessions(self, request: Request, collection: str) -> HttpResponse:
+    def sessions(self, request: HttpRequest, collection: str) -> HttpResponse:
         return answer(services.list_sessions(who=self._who(request, collection)))
 
     @schema.revoke
-    def revoke(self, request: Request, collection: str, session_id: str) -> HttpResponse:
+    def revoke(self, request: HttpRequest, collection: str, session_id: str) -> HttpResponse:
         revoked = services.revoke_session(
             who=self._who(request, collection),
             session_id=session_id,
@@ -137,7 +136,7 @@ class AccountsViewSet(ServiceViewSet):
         return answer({"revoked": revoked})
 
 
-def _count_guess(request: Request, collection: str, key: str) -> None:
+def _count_guess(request: HttpRequest, collection: str, key: str) -> None:
     """Count a password that is going to be checked, whoever sends it from wherever."""
     limits.enforce(
         request,

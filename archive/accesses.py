@@ -19,6 +19,7 @@ import structlog
 from django.conf import settings
 
 from archive.records import accesses, files
+from core import logs
 from core.data.documents import new_key
 from core.data.records import Record
 from core.errors import CoglexError, DuplicateKey
@@ -37,7 +38,7 @@ def note_download(
 ) -> None:
     """Log a download, and count it if ``counts``: a part further on belongs to one that did."""
     moment = now()
-    context = structlog.contextvars.get_contextvars()
+    context = logs.context()
     _writer.put(
         {
             "_id": new_key(),

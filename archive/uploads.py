@@ -14,10 +14,10 @@ from hashlib import sha256
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 from django.utils.http import parse_header_parameters
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
-from rest_framework.request import Request
 
 from archive.drafts import Draft, new_draft, require_space
 from core.data.encoding import loads
@@ -63,7 +63,7 @@ class Received:
 
 
 @contextmanager
-def receive(request: Request) -> Iterator[Received]:
+def receive(request: HttpRequest) -> Iterator[Received]:
     """Read the form; the draft is there for as long as the block runs.
 
     Raises UnsupportedType, InvalidMultipart, FileTooLarge, TooLarge, StorageFull.
@@ -89,7 +89,7 @@ def _refusals_heard(body: _Body) -> Iterator[None]:
         raise
 
 
-def _boundary(request: Request) -> str:
+def _boundary(request: HttpRequest) -> str:
     kind, options = _parsed(request.META.get("CONTENT_TYPE", ""))
     if kind != "multipart/form-data":
         raise UnsupportedType("Send the file as multipart/form-data.")
@@ -99,7 +99,7 @@ def _boundary(request: Request) -> str:
     return str(boundary)
 
 
-def _announced(request: Request) -> int | None:
+def _announced(request: HttpRequest) -> int | None:
     """The length of the body; None where it comes in chunks."""
     announced = request.META.get("CONTENT_LENGTH") or None
     try:
@@ -118,7 +118,7 @@ def _check_length(length: int | None) -> None:
 class _Body:
     """The request's body: read once, up to the length that was announced."""
 
-    def __init__(self, request: Request, length: int | None) -> None:
+    def __init__(self, request: HttpRequest, length: int | None) -> None:
         self._request = request
         self.length = length
         self.count = 0

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
-from rest_framework.request import Request
 
 from archive import downloads, links, schema, services, uploads
 from core.data.records import Record
@@ -25,7 +24,7 @@ _DEFAULT_SECONDS = 3600
 class HasLink(HasAPIKey):
     """A signed link to this file; a request without a signature needs an API key."""
 
-    def has_permission(self, request: Request, view: Any) -> bool:
+    def has_permission(self, request: Any, view: Any) -> bool:
         if "signature" not in request.GET:
             return super().has_permission(request, view)
         try:
@@ -36,7 +35,7 @@ class HasLink(HasAPIKey):
         return True
 
 
-def _signed(request: Request) -> dict[str, str]:
+def _signed(request: HttpRequest) -> dict[str, str]:
     given = {name: request.GET.getlist(name) for name in ("expires", "disposition", "signature")}
     if any(len(values) != 1 for values in given.values()):
         raise InvalidLink
@@ -50,7 +49,7 @@ class ArchiveViewSet(ServiceViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.upload
-    def upload(self, request: Request) -> HttpResponse:
+    def upload(self, request: HttpRequest) -> HttpResponse:
         with uploads.receive(request) as received:
             return run_once(
                 request,
@@ -59,19 +58,19 @@ class ArchiveViewSet(ServiceViewSet):
             )
 
     @schema.list_
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: HttpRequest) -> HttpResponse:
         asked = asked_of(request)
         listing = services.list_files(asked=asked)
         headers = list_headers(request, listing, lambda: services.count_files(query=asked.query))
         return answer(listing.documents, headers=headers)
 
     @schema.delete
-    def destroy(self, request: Request, file_id: str) -> HttpResponse:
+    def destroy(self, request: HttpRequest, file_id: str) -> HttpResponse:
         record = services.delete_file(file_id=file_id, principal=principal(request).id)
         return answer({"deleted": True, "file": record})
 
     @schema.link
-    def link(self, request: Request, file_id: str) -> HttpResponse:
+    def link(self, request: HttpRequest, file_id: str) -> HttpResponse:
         body = object_body(request, set(), {"expires_in", "disposition"})
         made = links.make_link(
             file_id=file_id,
@@ -89,7 +88,7 @@ class DownloadViewSet(ServiceViewSet):
     permission_classes = [HasLink]
 
     @schema.download
-    def download(self, request: Request, file_id: str) -> HttpResponseBase:
+    def download(self, request: HttpRequest, file_id: str) -> HttpResponseBase:
         by_link = "signature" in request.GET
         return downloads.respond(
             request,
@@ -99,7 +98,7 @@ class DownloadViewSet(ServiceViewSet):
         )
 
 
-def _kept(request: Request, received: uploads.Received, commit: Commit) -> HttpResponse:
+def _kept(request: HttpRequest, received: uploads.Received, commit: Commit) -> HttpResponse:
     who = principal(request).id
     with services.checked_file(
         draft=received.draft,

@@ -1,7 +1,7 @@
 """How much goes on: requests and errors by the hour, over all workers, for the admin's dashboard.
 
 The middleware counts in memory; a thread of each worker writes it down every few seconds, and
-with it what was slow. Without that thread nothing is counted.
+with it what was slow and measured. Without that thread nothing is counted.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import Any
 
 import structlog
 
-from core import slow
+from core import metrics, slow
 from core.data.records import Records
 from core.errors import CoglexError
 from core.times import aware, now
 
 log = structlog.get_logger("coglex.activity")
 
-_EVERY_SECONDS = 5.0
+_EVERY_SECONDS = 5
 _DAYS = 8
 KINDS = ("requests", "client_errors", "server_errors")
 
@@ -50,13 +50,20 @@ def start() -> None:
     _started = True
     threading.Thread(target=_run, name="activity", daemon=True).start()
     # Ends of workers run this; Python's atexit does not reach them.
-    Finalize(None, flush, exitpriority=10)
+    Finalize(None, _end, exitpriority=10)
 
 
 def _run() -> None:
     while True:
-        threading.Event().wait(_EVERY_SECONDS)
+        for _ in range(_EVERY_SECONDS):
+            threading.Event().wait(1)
+            metrics.keep()
         flush()
+
+
+def _end() -> None:
+    metrics.keep()
+    flush()
 
 
 def flush() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 
+from core import logs
 from core.data.records import Records
 from core.errors import CoglexError, NotFound
 from core.times import aware, rfc3339
@@ -37,7 +38,7 @@ def record(
     done when the entry cannot be written: that is logged as an error.
     """
     now = datetime.now(UTC)
-    context = structlog.contextvars.get_contextvars()
+    context = logs.context()
     entry = {
         "at": now,
         "action": action,

@@ -10,12 +10,16 @@ import logging
 import re
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import orjson
 import structlog
 
 Event = MutableMapping[str, Any]
+Render = Callable[[Any, str, Event], bytes]
 
 MASK = "[masked]"
 _secret_name = re.compile(
@@ -40,9 +44,10 @@ def configure_logging(config: Mapping[str, Any]) -> None:
     readable = form == "console" or (form == "auto" and sys.stderr.isatty())
     level = getattr(logging, config["level"], logging.INFO)
     render = _render_line if readable else _render_json
+    _access.render = render if level <= logging.INFO else None
     structlog.configure(
         processors=[
-            structlog.contextvars.merge_contextvars,
+            _add_context,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -56,7 +61,7 @@ def configure_logging(config: Mapping[str, Any]) -> None:
     _configure_standard(level, render)
 
 
-def _configure_standard(level: int, render: Callable[[Any, str, Event], bytes]) -> None:
+def _configure_standard(level: int, render: Render) -> None:
     handler = _StructlogHandler()
     logging.root.handlers[:] = [handler]
     logging.root.setLevel(level)
@@ -69,6 +74,52 @@ def _configure_standard(level: int, render: Callable[[Any, str, Event], bytes]) 
     logging.captureWarnings(capture=True)
 
 
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
+_context: ContextVar[Mapping[str, Any]] = ContextVar("coglex_log_context", default=_NOTHING)
+
+
+def context() -> Mapping[str, Any]:
+    """What every line of this request has: ``request_id``, ``address``, ``user_agent``, …"""
+    return _context.get()
+
+
+def set_context(fields: Mapping[str, Any]) -> None:
+    """Let every line from here on have these fields, and no others of an earlier call."""
+    _context.set(fields)
+
+
+def _add_context(logger: object, method: str, event: Event) -> Event:
+    return {**_context.get(), **event}
+
+
+class _Access:
+    """The line of each request, on the shortest way: only what clients send can hold a secret."""
+
+    render: Render | None = None
+
+    def write(self, **fields: Any) -> None:
+        if self.render is None:
+            return
+        given = _context.get()
+        event = {
+            **fields,
+            "event": "request",
+            **given,
+            **{
+                name: _secret_value.sub(_keep_prefix, given[name])
+                for name in ("request_id", "user_agent")
+                if given.get(name)
+            },
+            "level": "info",
+            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+        }
+        _stderr.msg(self.render(None, "info", event))
+
+
+_access = _Access()
+write_access = _access.write
+
+
 class _Stderr:
     """A structlog logger that writes whole lines of bytes."""
 
@@ -79,9 +130,12 @@ class _Stderr:
     log = debug = info = warn = warning = error = critical = exception = fatal = msg
 
 
+_stderr = _Stderr()
+
+
 class _StderrFactory:
     def __call__(self, *args: Any) -> _Stderr:
-        return _Stderr()
+        return _stderr
 
 
 class _StructlogHandler(logging.Handler):

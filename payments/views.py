@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from rest_framework.permissions import AllowAny
-from rest_framework.request import Request
 
 from core.data.records import Record
 from core.errors import InvalidParameter, InvalidSignature, NotSignedIn, PaymentsNotConfigured
@@ -30,15 +29,15 @@ class PaymentViewSet(ServiceViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.checkout
-    def checkout(self, request: Request) -> HttpResponse:
+    def checkout(self, request: HttpRequest) -> HttpResponse:
         return _once(request, lambda: services.create_checkout(**_asked(request)))
 
     @schema.subscription
-    def subscription(self, request: Request) -> HttpResponse:
+    def subscription(self, request: HttpRequest) -> HttpResponse:
         return _once(request, lambda: services.create_subscription(**_asked(request)))
 
     @schema.status
-    def status(self, request: Request) -> HttpResponse:
+    def status(self, request: HttpRequest) -> HttpResponse:
         given = {name: value for name in _FIELDS if (value := parameter(request, name))}
         if len(given) != 1:
             raise InvalidParameter.of(
@@ -56,7 +55,7 @@ class WebhookViewSet(ServiceViewSet):
     permission_classes = [AllowAny]
 
     @schema.webhook
-    def webhook(self, request: Request) -> HttpResponse:
+    def webhook(self, request: HttpRequest) -> HttpResponse:
         if not settings.STRIPE_WEBHOOK_SECRETS:
             raise PaymentsNotConfigured
         signature = request.META.get("HTTP_STRIPE_SIGNATURE", "")
@@ -68,7 +67,7 @@ class WebhookViewSet(ServiceViewSet):
         return answer({"received": True, "duplicate": not is_new})
 
 
-def _once(request: Request, make: Callable[[], Any]) -> HttpResponse:
+def _once(request: HttpRequest, make: Callable[[], Any]) -> HttpResponse:
     """Ask Stripe outside of any transaction, then keep the answer for repetitions."""
 
     def run(commit: Commit) -> HttpResponse:
@@ -78,7 +77,7 @@ def _once(request: Request, make: Callable[[], Any]) -> HttpResponse:
     return run_once(request, body=lambda: raw_body(request), run=run)
 
 
-def _asked(request: Request) -> dict[str, Any]:
+def _asked(request: HttpRequest) -> dict[str, Any]:
     who = principal(request).id
     key = services.request_key(who, request.path_info, request.META.get("HTTP_IDEMPOTENCY_KEY"))
     return {
@@ -89,7 +88,7 @@ def _asked(request: Request) -> dict[str, Any]:
     }
 
 
-def _user(request: Request) -> Record | None:
+def _user(request: HttpRequest) -> Record | None:
     """Whoever is signed in with this request, if anybody is."""
     try:
         return signed_in_user(request)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote
 
-from django.http import HttpResponse, HttpResponseNotModified
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 
 from core.data.names import spell_key
 from core.errors import InvalidInput, InvalidParameter
@@ -26,11 +25,11 @@ class StorageViewSet(ServiceViewSet):
 
     service = "storage"
 
-    def check(self, request: Request, collection: str, action: str) -> None:
+    def check(self, request: HttpRequest, collection: str, action: str) -> None:
         """Raise InsufficientScope unless the key may do this to the collection."""
         require(principal(request), self.service, collection, action)
 
-    def may(self, request: Request, collection: str, action: str) -> bool:
+    def may(self, request: HttpRequest, collection: str, action: str) -> bool:
         """Whether the key may do this to the collection."""
         return principal(request).scopes.allow("storage", collection, action)
 
@@ -41,14 +40,14 @@ class RootViewSet(StorageViewSet):
     permission_classes = [HasAnyScope]
 
     @schema.collections
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: HttpRequest) -> HttpResponse:
         return answer(
             services.list_collections(may_read=lambda name: self.may(request, name, "read"))
         )
 
     @schema.batch
     @idempotent
-    def batch(self, request: Request) -> HttpResponse:
+    def batch(self, request: HttpRequest) -> HttpResponse:
         results = batches.run_batch(
             operations=_member(json_body(request), "operations"),
             check_write=lambda name: self.check(request, name, "write"),
@@ -63,7 +62,7 @@ class CollectionViewSet(StorageViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.list_
-    def list(self, request: Request, collection: str) -> HttpResponse:
+    def list(self, request: HttpRequest, collection: str) -> HttpResponse:
         asked = asked_of(request)
         listing = services.list_documents(collection=collection, asked=asked)
         headers = list_headers(
@@ -77,7 +76,7 @@ class CollectionViewSet(StorageViewSet):
 
     @schema.insert
     @idempotent
-    def create(self, request: Request, collection: str) -> HttpResponse:
+    def create(self, request: HttpRequest, collection: str) -> HttpResponse:
         body = json_body(request)
         if isinstance(body, list):
             inserted = services.insert_documents(collection=collection, documents=body)
@@ -88,7 +87,7 @@ class CollectionViewSet(StorageViewSet):
         return answer(inserted, status=201, headers={"Location": location})
 
     @schema.update_many
-    def update_many(self, request: Request, collection: str) -> HttpResponse:
+    def update_many(self, request: HttpRequest, collection: str) -> HttpResponse:
         return answer(
             services.update_documents(
                 collection=collection,
@@ -99,7 +98,7 @@ class CollectionViewSet(StorageViewSet):
         )
 
     @schema.delete_many
-    def delete_many(self, request: Request, collection: str) -> HttpResponse:
+    def delete_many(self, request: HttpRequest, collection: str) -> HttpResponse:
         return answer(
             services.delete_documents(
                 collection=collection,
@@ -115,7 +114,7 @@ class DocumentViewSet(StorageViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.get
-    def retrieve(self, request: Request, collection: str, key: str) -> HttpResponse:
+    def retrieve(self, request: HttpRequest, collection: str, key: str) -> HttpResponse:
         keys = json_parameter(request, "keys")
         found = services.get_document(collection=collection, key=key, keys=keys)
         if keys is not None:
@@ -126,7 +125,7 @@ class DocumentViewSet(StorageViewSet):
         return answer(found.document, headers={"ETag": found.etag})
 
     @schema.put
-    def replace(self, request: Request, collection: str, key: str) -> HttpResponse:
+    def replace(self, request: HttpRequest, collection: str, key: str) -> HttpResponse:
         document, created = services.put_document(
             collection=collection,
             key=key,
@@ -140,7 +139,7 @@ class DocumentViewSet(StorageViewSet):
         return answer(document, status=201 if created else 200, headers=headers)
 
     @schema.update
-    def update(self, request: Request, collection: str, key: str) -> HttpResponse:
+    def update(self, request: HttpRequest, collection: str, key: str) -> HttpResponse:
         return answer(
             services.update_document(
                 collection=collection,
@@ -151,7 +150,7 @@ class DocumentViewSet(StorageViewSet):
         )
 
     @schema.delete
-    def destroy(self, request: Request, collection: str, key: str) -> HttpResponse:
+    def destroy(self, request: HttpRequest, collection: str, key: str) -> HttpResponse:
         return answer(
             services.delete_document(
                 collection=collection,
@@ -167,7 +166,7 @@ class AggregationViewSet(DocumentViewSet):
     read_actions = frozenset({"aggregate"})
 
     @schema.aggregate
-    def aggregate(self, request: Request, collection: str, key: str) -> HttpResponse:
+    def aggregate(self, request: HttpRequest, collection: str, key: str) -> HttpResponse:
         return answer(
             services.aggregate_documents(
                 collection=collection,
@@ -184,7 +183,7 @@ def _member(body: object, name: str) -> object:
     return body[name]
 
 
-def _required_query(request: Request) -> object:
+def _required_query(request: HttpRequest) -> object:
     query = json_parameter(request, "query")
     if query is None:
         detail = "The parameter 'query' is required; {} means all documents."
@@ -192,7 +191,7 @@ def _required_query(request: Request) -> object:
     return query
 
 
-def _tags(request: Request, header: str) -> frozenset[str] | None:
+def _tags(request: HttpRequest, header: str) -> frozenset[str] | None:
     """The entity tags of a conditional header, or ``*``; None when it is absent."""
     text = request.headers.get(header)
     if text is None:
@@ -205,7 +204,7 @@ def _tags(request: Request, header: str) -> frozenset[str] | None:
     return frozenset(tags)
 
 
-def _create_only(request: Request) -> bool:
+def _create_only(request: HttpRequest) -> bool:
     tags = _tags(request, "If-None-Match")
     if tags is not None and tags != {"*"}:
         raise InvalidParameter.of("If-None-Match", "A write takes only If-None-Match: *.")

@@ -11,8 +11,7 @@ from functools import wraps
 from typing import Any
 
 import structlog
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from core.data.client import in_transaction
 from core.data.idempotency import Claim, StoredAnswer, abandon, claim, store
@@ -38,7 +37,7 @@ def idempotent(action: Action) -> Action:
     """
 
     @wraps(action)
-    def once(view: Any, request: Request, *args: Any, **kwargs: Any) -> HttpResponse:
+    def once(view: Any, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         return run_once(
             request,
             body=lambda: raw_body(request),
@@ -49,7 +48,7 @@ def idempotent(action: Action) -> Action:
 
 
 def run_once(
-    request: Request, *, body: Callable[[], bytes], run: Callable[[Commit], HttpResponse]
+    request: HttpRequest, *, body: Callable[[], bytes], run: Callable[[Commit], HttpResponse]
 ) -> HttpResponse:
     """``idempotent`` for an action that does more than a transaction can undo.
 
@@ -73,7 +72,7 @@ def _replay(answer: StoredAnswer) -> HttpResponse:
     return HttpResponse(answer.body, status=answer.status, headers=headers)
 
 
-def _run(held: Claim, request: Request, run: Callable[[Commit], HttpResponse]) -> HttpResponse:
+def _run(held: Claim, request: HttpRequest, run: Callable[[Commit], HttpResponse]) -> HttpResponse:
     def commit(work: Work) -> HttpResponse:
         def recorded() -> HttpResponse:
             response = work()

@@ -1,6 +1,7 @@
-"""What every request passes: its id, its log line, and the browser's share only where one is.
+"""What every request passes: its id, its log line, and from there on one of two ways.
 
-Listed in settings.MIDDLEWARE. API paths skip what only the admin needs: sessions, CSRF, messages.
+Stands first in settings.MIDDLEWARE. API paths go straight to their view; all others pass what
+stands below it, which only browsers need: sessions, CSRF, messages, static files.
 """
 
 from __future__ import annotations
@@ -9,26 +10,21 @@ import re
 import uuid
 from collections.abc import Callable
 from time import perf_counter
+from typing import Any
 
-import structlog
 from corsheaders.middleware import CorsMiddleware
-from django.contrib.auth.middleware import AuthenticationMiddleware
-from django.contrib.messages.middleware import MessageMiddleware
-from django.contrib.sessions.middleware import SessionMiddleware
+from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
-from django.middleware.clickjacking import XFrameOptionsMiddleware
-from django.middleware.common import CommonMiddleware
-from django.middleware.csrf import CsrfViewMiddleware
-from django.middleware.security import SecurityMiddleware
-from whitenoise.middleware import WhiteNoiseMiddleware
+from django.urls import get_resolver
 
-from core import activity, metrics
+from core import activity, logs, metrics
 from core.errors import MethodNotAllowed
 from core.http import limits, problems
 from core.http.addresses import client_address
 from core.http.carried import carried
+from core.http.paths import is_api
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -37,8 +33,6 @@ _valid_id = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 _traceparent = re.compile(
     r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 ).fullmatch
-_API = ("/service/", "/gateway/", "/healthz/", "/readyz/", "/metrics/")
-_access = structlog.get_logger("coglex.access")
 
 
 class RequestContext:
@@ -46,7 +40,8 @@ class RequestContext:
     its last slash; logs one line when it is done."""
 
     def __init__(self, get_response: GetResponse) -> None:
-        self.get_response = get_response
+        self._browsers = get_response
+        self._cross_origin = CrossOrigin(call_view)
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = perf_counter()
@@ -54,18 +49,20 @@ class RequestContext:
         request_id = given if _valid_id(given) else uuid.uuid4().hex
         carried(request).request_id = request_id
         address = client_address(request)
-        structlog.contextvars.bind_contextvars(
-            request_id=request_id,
-            address=address,
-            user_agent=request.META.get("HTTP_USER_AGENT", "")[:200],
-            **_trace(request.META.get("HTTP_TRACEPARENT")),
+        logs.set_context(
+            {
+                "address": address,
+                "user_agent": request.META.get("HTTP_USER_AGENT", "")[:200],
+                "request_id": request_id,
+                **_trace(request.META.get("HTTP_TRACEPARENT")),
+            }
         )
         try:
             response = self._answer(request)
             response["X-Request-ID"] = request_id
             self._log(request, response, started)
         finally:
-            structlog.contextvars.clear_contextvars()
+            logs.set_context({})
         return response
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
@@ -75,20 +72,27 @@ class RequestContext:
             return problems.respond(error, request)
         if not request.path_info.endswith("/") and not request.path_info.startswith("/static/"):
             request.path_info += "/"
-        response = self.get_response(request)
+        if not is_api(request.path_info):
+            return self._plainly(self._browsers(request), request)
+        answer = self._cross_origin if settings.CORS_ALLOWED_ORIGINS else call_view
+        response = self._plainly(answer(request), request)
+        for name, value in limits.headers(request).items():
+            response[name] = value
+        headers = response.headers
+        if not response.streaming:
+            headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
+        # The key is in a header that shared caches know nothing of.
+        headers.setdefault("Cache-Control", "private, no-cache")
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        return response
+
+    @staticmethod
+    def _plainly(response: Any, request: HttpRequest) -> HttpResponseBase:
         if isinstance(response, HttpResponseNotAllowed):
             # Django's decorators answer so themselves, in HTML.
             refused = MethodNotAllowed(allowed=response["Allow"].split(", "))
-            response = problems.respond(refused, request)
-        if request.path_info.startswith(_API):
-            for name, value in limits.headers(request).items():
-                response[name] = value
-            if not response.streaming:
-                response.headers.setdefault("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
-            # The key is in a header that shared caches know nothing of.
-            response.headers.setdefault("Cache-Control", "private, no-cache")
-            response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        return response
+            return problems.respond(refused, request)
+        return response  # type: ignore[no-any-return]
 
     def _log(self, request: HttpRequest, response: HttpResponseBase, started: float) -> None:
         route = request.resolver_match.route if request.resolver_match else None
@@ -98,8 +102,7 @@ class RequestContext:
             method=request.method, route=route, status=response.status_code, seconds=seconds
         )
         activity.note_request(response.status_code)
-        _access.info(
-            "request",
+        logs.write_access(
             method=request.method,
             route=route,
             status=response.status_code,
@@ -112,6 +115,20 @@ class RequestContext:
         if request.path_info.startswith("/admin/"):
             return None
         return problems.respond(error, request)
+
+
+def call_view(request: HttpRequest) -> HttpResponseBase:
+    """The answer of the view that the path means; whatever it raises is a problem document."""
+    try:
+        found = get_resolver().resolve(request.path_info)
+        request.resolver_match = found
+        response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
+        if not getattr(response, "is_rendered", True):
+            # REST framework's own answers, from modules of the gateway.
+            return response.render()  # type: ignore[attr-defined, no-any-return]
+    except Exception as error:  # noqa: BLE001 - the last place before the client
+        return problems.respond(error, request)
+    return response
 
 
 def _trace(traceparent: str | None) -> dict[str, str]:
@@ -135,44 +152,3 @@ class CrossOrigin(CorsMiddleware):
         from corsheaders.conf import conf
 
         return origin in conf.CORS_ALLOWED_ORIGINS
-
-
-class ForBrowsers:
-    """Mixin: the middleware works on the admin, the documentation and static files only."""
-
-    def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if request.path_info.startswith(_API):
-            return self.get_response(request)  # type: ignore[attr-defined,no-any-return]
-        return super().__call__(request)  # type: ignore[misc,no-any-return]
-
-
-class Security(ForBrowsers, SecurityMiddleware):
-    """Django's; API paths never redirect and set the headers they need themselves."""
-
-
-class StaticFiles(ForBrowsers, WhiteNoiseMiddleware):  # type: ignore[misc]
-    """WhiteNoise."""
-
-
-class Sessions(ForBrowsers, SessionMiddleware):
-    """Django's sessions, for operators."""
-
-
-class Common(ForBrowsers, CommonMiddleware):
-    """Django's."""
-
-
-class Csrf(ForBrowsers, CsrfViewMiddleware):
-    """Django's; an API key in a header is not sent by a browser on its own."""
-
-
-class Authentication(ForBrowsers, AuthenticationMiddleware):
-    """Django's, for operators."""
-
-
-class Messages(ForBrowsers, MessageMiddleware):
-    """Django's."""
-
-
-class Frames(ForBrowsers, XFrameOptionsMiddleware):
-    """Django's."""

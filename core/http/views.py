@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 from rest_framework.viewsets import ViewSet
 
 from core.data.encoding import dumps
+from core.errors import MethodNotAllowed
 from core.http.permissions import refuse
+from core.http.problems import handle_exception
 
 
 class ServiceViewSet(ViewSet):
@@ -28,18 +29,26 @@ class ServiceViewSet(ViewSet):
         """What of the service a scope may name: the collection in the path, if there is one."""
         return self.kwargs.get("collection")
 
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        return {}
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """REST framework's, without what no service asks of it: parsing, renderers, throttles.
 
-    def permission_denied(
-        self, request: Request, message: str | None = None, code: str | None = None
-    ) -> NoReturn:
-        refuse(request)
+        Permissions and actions get Django's request.
+        """
+        action = self.action_map.get((request.method or "").lower())
+        self.action = action  # type: ignore[assignment]
+        try:
+            self.initial(request, *args, **kwargs)
+            if action is None:
+                raise MethodNotAllowed(allowed=[name.upper() for name in self.action_map])
+            return getattr(self, action)(request, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - as REST framework does
+            return handle_exception(error, {"view": self, "request": request})
 
-    def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
-        """A preflight from a listed origin never gets here."""
-        return self.http_method_not_allowed(request)
+    def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
+        """Before the action: may this be done?"""
+        for permission in self.get_permissions():
+            if not permission.has_permission(request, self):
+                refuse(request)
 
 
 def answer(

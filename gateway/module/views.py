@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from core.errors import InvalidInput
 from core.http.bodies import integer_parameter, object_body
@@ -25,12 +24,12 @@ class OrderViewSet(ModuleViewSet):
     permission_classes = [HasAPIKey, HasSession.of(CUSTOMERS)]
 
     @schema.list_orders
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: HttpRequest) -> HttpResponse:
         return answer(services.list_orders(customer=signed_in_user(request, CUSTOMERS)))
 
     @schema.place_order
     @idempotent
-    def create(self, request: Request) -> HttpResponse:
+    def create(self, request: HttpRequest) -> HttpResponse:
         body = object_body(request, {"product", "quantity"}, set())
         order = services.place_order(
             customer=signed_in_user(request, CUSTOMERS),
@@ -46,7 +45,7 @@ class StockViewSet(ModuleViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.list_short
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: HttpRequest) -> HttpResponse:
         below = integer_parameter(request, "below", 1, 1_000_000)
         return answer(services.list_short(below=10 if below is None else below))
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpResponse
-from rest_framework.request import Request
+from django.http import HttpRequest, HttpResponse
 
 from core.http.bodies import integer_parameter, object_body
 from core.http.carried import principal
@@ -21,13 +20,13 @@ class NoteViewSet(ModuleViewSet):
     permission_classes = [HasAPIKey]
 
     @schema.list_notes
-    def list(self, request: Request) -> HttpResponse:
+    def list(self, request: HttpRequest) -> HttpResponse:
         limit = integer_parameter(request, "limit", 1, 100)
         return answer(services.list_notes(limit=limit or 20))
 
     @schema.add_note
     @idempotent
-    def create(self, request: Request) -> HttpResponse:
+    def create(self, request: HttpRequest) -> HttpResponse:
         body = object_body(request, {"text"}, set())
         note = services.add_note(text=body["text"], by=principal(request).id)
         return answer(note, status=201)
