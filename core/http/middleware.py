@@ -38,6 +38,8 @@ _traceparent = re.compile(
     r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 ).fullmatch
 _API = ("/service/", "/gateway/", "/healthz/", "/readyz/", "/metrics/")
+# Containers and load balancers ask them by an address, and nothing in them depends on the host.
+_PROBES = {"/healthz", "/readyz"}
 _access = structlog.get_logger("coglex.access")
 
 
@@ -70,7 +72,8 @@ class RequestContext:
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            request.get_host()
+            if request.path_info.rstrip("/") not in _PROBES:
+                request.get_host()
         except DisallowedHost as error:
             return problems.respond(error, request)
         if not request.path_info.endswith("/") and not request.path_info.startswith("/static/"):
