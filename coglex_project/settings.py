@@ -1,7 +1,7 @@
 """All configuration: the only module that reads the environment.
 
 Every variable is described in docs/settings.md. A ``.env`` file in the project's root is read
-too; what the environment sets wins. ``NAME_FILE`` names a file that holds the value of a secret.
+too; what the environment sets wins. ``NAME_FILE`` names a file that holds the value of NAME.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -22,13 +22,48 @@ from gateway.kit import modules
 
 Choice = TypeVar("Choice")
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
-env.read_env(BASE_DIR / ".env", overwrite=False)
+environ.Env.read_env(BASE_DIR / ".env", overwrite=False)
 
 
 def text(name: str, default: str = "") -> str:
-    """An environment variable; empty counts as unset."""
-    return str(env.str(name, default="")).strip() or default
+    """An environment variable, or what its file holds; empty counts as unset."""
+    file = os.environ.get(f"{name}_FILE", "")
+    return held(name, file) if file else os.environ.get(name, "").strip() or default
+
+
+def held(name: str, file: str) -> str:
+    """What the file holds that ``<name>_FILE`` names; an empty one is a mistake."""
+    try:
+        if value := Path(file).read_text(encoding="utf-8").strip():
+            return value
+        fault = "is empty"
+    except OSError as error:
+        fault = f"cannot be read ({error.strerror})"
+    except ValueError:
+        fault = "is no text"
+    raise ImproperlyConfigured(f"{name}_FILE names {file}, which {fault}.")
+
+
+def url(name: str, *schemes: str) -> str:
+    """An address with one of these schemes, or nothing; it is not repeated in errors."""
+    value = text(name)
+    if value and value.partition("://")[0] not in schemes:
+        known = " or ".join(f"{scheme}://" for scheme in schemes)
+        raise ImproperlyConfigured(f"{name} must begin with {known}.")
+    return value
+
+
+def database(url: str) -> dict[str, Any]:
+    """Django's form of a DATABASE_URL."""
+    try:
+        found = environ.Env.db_url_config(url) if "://" in url else {}
+    except ValueError:
+        found = {}
+    if "." not in found.get("ENGINE", ""):
+        raise ImproperlyConfigured(
+            "DATABASE_URL is no database's address, such as postgres://user:password@host/name."
+        )
+    return dict(found)
 
 
 def positive(name: str, default: int) -> int:
@@ -124,7 +159,7 @@ ALLOWED_HOSTS = words("DJANGO_ALLOWED_HOSTS") or ["localhost", "127.0.0.1", "[::
 CSRF_TRUSTED_ORIGINS = words("DJANGO_CSRF_TRUSTED_ORIGINS")
 
 # --- MongoDB -------------------------------------------------------------------------------
-MONGODB_URI = text("MONGODB_URI") or None
+MONGODB_URI = url("MONGODB_URI", "mongodb", "mongodb+srv") or None
 MONGODB_DATABASE = text("MONGODB_DATABASE", "coglex")
 COGLEX_QUERY_TIMEOUT_MS = positive("COGLEX_QUERY_TIMEOUT_MS", 5000)
 COGLEX_MAX_RESULT_BYTES = positive("COGLEX_MAX_RESULT_BYTES", 32 * 1024 * 1024)
@@ -254,7 +289,7 @@ TEMPLATES = [
     }
 ]
 DATABASES = {
-    "default": env.db_url("DATABASE_URL")
+    "default": database(text("DATABASE_URL"))
     if text("DATABASE_URL")
     else {
         "ENGINE": "django.db.backends.sqlite3",
@@ -271,13 +306,14 @@ DATABASES["default"]["CONN_MAX_AGE"] = 60
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+REDIS_URL = url("REDIS_URL", "redis", "rediss", "unix")
 CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": text("REDIS_URL"),
+        "LOCATION": REDIS_URL,
         "KEY_PREFIX": "coglex",
     }
-    if text("REDIS_URL")
+    if REDIS_URL
     else {"BACKEND": "core.data.cache.MongoCache"}
 }
 SILENCED_SYSTEM_CHECKS = [

@@ -8,7 +8,7 @@ import sys
 import pytest
 from django.core.checks import run_checks
 
-from tests.processes import ROOT, environment
+from tests.processes import ROOT, environment, free_port
 
 KEY = "Zk3vQ9pT5mW8xR2yB6nL4cJ7hD1gF0sAaSdFgH"
 
@@ -92,7 +92,7 @@ def test_a_server_does_not_start_on_them(tmp_path, name, value, words):
     ran = subprocess.run(
         [sys.executable, "manage.py", "serve", "--setup"],
         cwd=ROOT,
-        env={**environment(tmp_path), "DJANGO_SECRET_KEY": KEY, name: value},
+        env=environment(tmp_path, DJANGO_SECRET_KEY=KEY, PORT=str(free_port()), **{name: value}),
         capture_output=True,
         text=True,
         timeout=60,
@@ -103,48 +103,75 @@ def test_a_server_does_not_start_on_them(tmp_path, name, value, words):
     assert not (tmp_path / "mongodb").exists()
 
 
-@pytest.mark.slow
-def test_secrets_are_read_from_the_files_that_are_named(tmp_path):
-    values = {
-        "DJANGO_SECRET_KEY": KEY,
-        "SERVER_SECRET": KEY[::-1],
-        "STRIPE_SECRET_KEY": "sk_test_from_a_file",
-        "STRIPE_WEBHOOK_SECRET": "whsec_one,whsec_two",
-        "MONGODB_URI": "mongodb://u:p@db.example.com/?tls=true",
-        "DATABASE_URL": "sqlite:////tmp/from-a-file.sqlite3",
-        "REDIS_URL": "redis://:p@cache.example.com:6379/1",
-    }
-    env = environment(tmp_path / "var")
-    for name, value in values.items():
-        env.pop(name, None)
-        (tmp_path / name).write_text(f"{value}\n")
-        env[f"{name}_FILE"] = str(tmp_path / name)
-    shown = "; ".join(
-        f"print(s.{name})"
-        for name in (
-            "SECRET_KEY",
-            "SERVER_SECRET",
-            "STRIPE_SECRET_KEY",
-            "STRIPE_WEBHOOK_SECRETS",
-            "MONGODB_URI",
-            "DATABASES['default']['NAME']",
-            "CACHES['default']['LOCATION']",
-        )
-    )
-    ran = subprocess.run(
-        [sys.executable, "-c", f"from coglex_project import settings as s; {shown}"],
+SECRETS = {
+    "DJANGO_SECRET_KEY": (KEY, "s.SECRET_KEY"),
+    "SERVER_SECRET": ("$ecret" + KEY[::-1], "s.SERVER_SECRET"),
+    "STRIPE_SECRET_KEY": ("sk_test_from_a_file", "s.STRIPE_SECRET_KEY"),
+    "STRIPE_WEBHOOK_SECRET": ("whsec_one,whsec_two", "','.join(s.STRIPE_WEBHOOK_SECRETS)"),
+    "MONGODB_URI": ("mongodb://u:p@db.example.com/?tls=true", "s.MONGODB_URI"),
+    "DATABASE_URL": ("postgres://u:p%40w@db/files", "s.DATABASES['default']['PASSWORD']"),
+    "REDIS_URL": ("redis://:p@cache.example.com:6379/1", "s.CACHES['default']['LOCATION']"),
+}
+
+
+def ask_settings(*asked, **env):
+    code = "; ".join(["from django.conf import settings as s", "s.DEBUG", *asked])
+    return subprocess.run(
+        [sys.executable, "manage.py", "shell", "--no-imports", "-c", code],
         cwd=ROOT,
         env=env,
         capture_output=True,
         text=True,
         timeout=60,
     )
-    assert ran.stdout.splitlines() == [
-        KEY,
-        KEY[::-1],
-        "sk_test_from_a_file",
-        "['whsec_one', 'whsec_two']",
-        "mongodb://u:p@db.example.com/?tls=true",
-        "/tmp/from-a-file.sqlite3",
-        "redis://:p@cache.example.com:6379/1",
-    ], ran.stderr
+
+
+@pytest.mark.slow
+def test_each_secret_is_read_from_the_file_that_is_named(tmp_path):
+    env = environment(tmp_path / "var", **dict.fromkeys(SECRETS, "from the environment"))
+    for name, (value, _) in SECRETS.items():
+        (tmp_path / name).write_text(f"{value}\n")
+        env[f"{name}_FILE"] = str(tmp_path / name)
+    ran = ask_settings(*(f"print({shown})" for _, shown in SECRETS.values()), **env)
+    expected = {name: value for name, (value, _) in SECRETS.items()} | {"DATABASE_URL": "p@w"}
+    assert ran.stdout.splitlines() == list(expected.values()), ran.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("content", "fault"),
+    [
+        (None, "cannot be read (No such file or directory)"),
+        (b"\n", "is empty"),
+        (b"\xff\xfe", "is no text"),
+    ],
+)
+@pytest.mark.parametrize("name", ["SERVER_SECRET", "MONGODB_URI"])
+def test_a_file_that_gives_no_secret_is_one_sentence(tmp_path, name, content, fault):
+    if content is not None:
+        (tmp_path / "secret").write_bytes(content)
+    env = environment(tmp_path / "var", **{f"{name}_FILE": f"{tmp_path}/secret"})
+    ran = ask_settings(**env)
+    assert ran.returncode == 1
+    assert ran.stderr == f"coglex: {name}_FILE names {tmp_path}/secret, which {fault}.\n"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value", "sentence"),
+    [
+        ("MONGODB_URI", "db:hush", "MONGODB_URI must begin with mongodb:// or mongodb+srv://."),
+        ("REDIS_URL", "hush", "REDIS_URL must begin with redis:// or rediss:// or unix://."),
+        ("DATABASE_URL", "hush", "DATABASE_URL is no database's address, "),
+        ("DATABASE_URL", "postgras://u:hush@h/x", "DATABASE_URL is no database's address, "),
+        ("DATABASE_URL", "postgres://u:p@h:hush/x", "DATABASE_URL is no database's address, "),
+    ],
+)
+def test_an_address_of_no_database_is_one_sentence_that_does_not_repeat_it(
+    tmp_path, name, value, sentence
+):
+    ran = ask_settings(**environment(tmp_path / "var", **{name: value}))
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(f"coglex: {sentence}")
+    assert ran.stderr.count("\n") == 1
+    assert "hush" not in ran.stderr

@@ -18,6 +18,7 @@ from pymongo import MongoClient
 
 from core import serving
 from core.data.embedded.server import Server
+from tests.archive.peers import Connection, body
 from tests.processes import ROOT, SECRET, Served, environment, eventually, free_port, is_running
 
 pytestmark = pytest.mark.slow
@@ -102,6 +103,28 @@ def ask_slowly(served, pool, documents):
             )
         )
     return answer
+
+
+def refuses_connections(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) != 0
+
+
+def test_told_to_stop_it_takes_no_connection_and_answers_what_is_in_flight(served):
+    form = body(b"sent in two halves " * 1000, b"a.txt")
+    with Connection(served.port) as client:
+        client.start_upload(f"Content-Length: {len(form)}", "Expect: 100-continue")
+        # It asks for the body: the request has reached a view.
+        assert client.socket.recv(100).startswith(b"HTTP/1.1 100")
+        client.socket.sendall(form[:5000])
+        os.kill(served.process.pid, signal.SIGTERM)
+        eventually(lambda: refuses_connections(served.port))
+        assert served.process.poll() is None
+        client.socket.sendall(form[5000:])
+        status, record = client.answer()
+    assert (status, record["size"]) == (201, 19 * 1000)
+    assert served.process.wait(30) == 0
+    assert (served.data_dir / f"archive/files/{record['_id'][-2:]}/{record['_id']}").exists()
 
 
 def test_a_request_in_flight_gets_its_answer(served):

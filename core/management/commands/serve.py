@@ -15,6 +15,8 @@ from core.errors import CoglexError
 
 class Command(BaseCommand):
     help = "Serve the API, with the embedded MongoDB unless MONGODB_URI is set."
+    # Made by ``handle``, once the address is known to be ours: a start that fails says one thing.
+    requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument(
@@ -27,6 +29,7 @@ class Command(BaseCommand):
         serving.interrupt_once()
         try:
             serving.check_port(settings.HOST, settings.PORT)
+            self.check()
             with serving.database(self._say):
                 if options["setup"]:
                     serving.set_up(self._say)

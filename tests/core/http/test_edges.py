@@ -297,6 +297,12 @@ def test_a_method_that_plain_views_do_not_take_is_405(api, path):
     assert answer["Allow"] == "GET, HEAD"
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/healthz", "/healthz/", "/readyz"])
+def test_health_is_told_under_any_host(path):
+    assert APIClient("").get(path, headers={"Host": "10.0.0.7:8000"}).status_code == 200
+
+
 def test_healthz_touches_nothing_else(django_assert_num_queries, api, monkeypatch):
     def fail(*_):
         raise AssertionError("healthz asked the database")
