@@ -74,6 +74,11 @@ class Table:
     title: str = ""
     empty: str = "Nothing here yet."
 
+    def labelled(self) -> list[tuple[Row, list[tuple[str, object]]]]:
+        """Each row with its cells, and above each cell's value what it is on a narrow screen."""
+        names = [*self.columns, *[""] * 20]
+        return [(row, list(zip(names, row.cells, strict=False))) for row in self.rows]
+
 
 @dataclass(frozen=True)
 class ListPage:

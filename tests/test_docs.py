@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from django.core.management import get_commands, load_command_class
@@ -129,6 +130,17 @@ def test_links_between_pages_lead_somewhere():
         for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
             if not target.startswith("http"):
                 assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_every_picture_is_shown_and_small():
+    kept = {path.name: path.stat().st_size for path in (ROOT / "docs/images").iterdir()}
+    told = {
+        Path(target).name
+        for page in pages.PAGES
+        for target in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page.read_text())
+    }
+    assert told == set(kept)
+    assert max(kept.values()) < 150_000
 
 
 @pytest.mark.slow
