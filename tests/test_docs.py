@@ -132,6 +132,17 @@ def test_links_between_pages_lead_somewhere():
                 assert (page.parent / target).exists(), (page.name, target)
 
 
+def test_every_threat_is_tried_by_tests_that_there_are():
+    page = (ROOT / "docs/security.md").read_text()
+    threats = re.findall(r"^\*\*(\d+)\. .*?(?=^\*\*|^#|\Z)", page, re.MULTILINE | re.DOTALL)
+    assert threats == [str(number) for number in range(1, 26)]
+    named = re.findall(r"^\*Tested:\* (.*)\.$", page, re.MULTILINE)
+    assert len(named) == len(threats)
+    for file, test in re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", " ".join(named)):
+        assert re.search(rf"^ *def {test}\(", (ROOT / file).read_text(), re.MULTILINE), (file, test)
+    assert all("::test_" in each for each in named)
+
+
 def test_every_picture_is_shown_and_small():
     kept = {path.name: path.stat().st_size for path in (ROOT / "docs/images").iterdir()}
     told = {
