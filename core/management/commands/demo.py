@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from core import demo
@@ -49,21 +51,23 @@ class Command(ServiceCommand):
     def _load(self, options: Options) -> None:
         before = _found()
         missing = sum(each["wanted"] - each["there"] for each in before)
-        demo.load(by=BY, seen=self._counted("loading", missing))
+        with self._counted("loading", missing) as seen:
+            demo.load(by=BY, seen=seen)
         after = _found()
         made = [
             {**now, "made": now["there"] - was["there"]}
             for was, now in zip(before, after, strict=True)
         ]
-        count = sum(each["made"] for each in made)
-        told = f"Loaded {count} things." if count else "Everything was there; nothing was changed."
+        total = sum(each["made"] for each in made)
+        told = f"Loaded {total} things." if total else "Everything was there; nothing was changed."
         self.say(options, made, *map(_line, after), told)
 
     def _remove(self, options: Options) -> None:
         before, dry = _found(), options["dry_run"]
         there = sum(each["there"] for each in before)
         if not dry:
-            demo.remove(by=BY, seen=self._counted("removing", there))
+            with self._counted("removing", there) as seen:
+                demo.remove(by=BY, seen=seen)
         after = [{**each, "there": 0} for each in before] if dry else _found()
         named, verb = ("would_remove", "Would remove") if dry else ("removed", "Removed")
         gone = [
@@ -72,13 +76,11 @@ class Command(ServiceCommand):
         ]
         self.say(options, gone, *(f"{verb} {each[named]} of {each['name']}." for each in gone))
 
-    def _counted(self, what: str, total: int) -> demo.Seen:
-        """Progress that counts the things that were seen."""
-        shown, done = self.progress(what, total), 0
-
-        def seen() -> None:
-            nonlocal done
-            done += 1
-            shown(done)
-
-        return seen
+    @contextmanager
+    def _counted(self, what: str, total: int) -> Iterator[demo.Seen]:
+        """Progress that counts the things that are seen."""
+        progress, numbers = self.progress(what, total), count(1)
+        try:
+            yield lambda: progress(next(numbers))
+        finally:
+            progress.end()
