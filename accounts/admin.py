@@ -25,7 +25,7 @@ from core.adminpages import (
     operator,
     page_of,
 )
-from core.data.encoding import dumps
+from core.admintext import moment, pretty, state
 from core.errors import NotFound
 
 
@@ -65,7 +65,12 @@ class UserAdmin(PartAdmin):
         disabled = found["disabled"]
         sessions = [
             Row(
-                [each["ip"], each["user_agent"], each["signed_in_at"], each["last_seen_at"]],
+                [
+                    each["ip"],
+                    each["user_agent"],
+                    moment(each["signed_in_at"]),
+                    moment(each["last_seen_at"]),
+                ],
                 actions=[Action("end", "End", value=each["id"])],
             )
             for each in found["sessions"]
@@ -74,13 +79,14 @@ class UserAdmin(PartAdmin):
         return ObjectPage(
             title=found["user"]["_key"],
             facts=[
-                ("State", "disabled" if disabled else "active"),
+                ("State", state("disabled" if disabled else "active")),
                 ("Collection", key.partition("/")[0]),
-                ("Signed up", found["created_at"]),
-                ("Password changed", found["password_changed_at"]),
-                ("Last signed in", found["last_signed_in_at"]),
+                ("Id", found["user"]["_id"]),
+                ("Signed up", moment(found["created_at"])),
+                ("Password changed", moment(found["password_changed_at"])),
+                ("Last signed in", moment(found["last_signed_in_at"])),
             ],
-            texts=[("Document", dumps(found["user"]).decode())],
+            texts=[("Document", pretty(found["user"]))],
             tables=[Table(columns, sessions, "Sessions", "Signed in nowhere.")],
             actions=[
                 Action("end", "End all sessions"),
@@ -127,9 +133,9 @@ def _condition(begins: str, query: str) -> object:
 def _row(collection: str, found: dict[str, Any]) -> Row:
     cells = [
         found["user"]["_key"],
-        "disabled" if found["disabled"] else "active",
-        found["created_at"],
-        found["last_signed_in_at"],
+        state("disabled" if found["disabled"] else "active"),
+        moment(found["created_at"]),
+        moment(found["last_signed_in_at"]),
         len(found["sessions"]),
     ]
     return Row(cells, key=f"{collection}/{found['user']['_id']}")

@@ -28,10 +28,9 @@ from core.adminpages import (
     operator,
     page_of,
 )
-from core.data.encoding import dumps
+from core.admintext import moment, pretty, state
 from core.data.records import Record
 from core.errors import CoglexError, NotFound
-from core.times import rfc3339
 
 # Images that are nothing but pixels: browsers run nothing in them.
 _PREVIEWED = {"image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"}
@@ -74,7 +73,7 @@ class FileAdmin(PartAdmin):
         served = record["security_status"] in {services.CLEAN, services.UNSCANNED}
         address = f"{self.url(key)}content/"
         accesses = [
-            Row([rfc3339(each["at"]), *(each[name] for name in _LOGGED)])
+            Row([moment(each["at"]), *(each[name] for name in _LOGGED)])
             for each in found["accesses"]
         ]
         columns = ["At", "Who", "Address", "User agent", "Range"]
@@ -85,15 +84,15 @@ class FileAdmin(PartAdmin):
                 ("Type", record["content_type"]),
                 ("Size", f"{filesizeformat(record['size'])} ({record['size']} bytes)"),
                 ("SHA-256", record["sha256"]),
-                ("Scan", record["security_status"]),
-                ("Uploaded", record["uploaded_at"]),
+                ("Scan", state(record["security_status"])),
+                ("Uploaded", moment(record["uploaded_at"])),
                 ("Uploaded with the key", found["key"]),
                 ("Downloads", record["downloads"]),
-                ("Last downloaded", record["last_downloaded_at"]),
+                ("Last downloaded", moment(record["last_downloaded_at"])),
             ],
             image=f"{address}?preview=1" if served and _is_previewed(record) else "",
             links=[("Download", address)] if served else [],
-            texts=[("Metadata", dumps(record["metadata"]).decode())],
+            texts=[("Metadata", pretty(record["metadata"]))],
             tables=[Table(columns, accesses, "Access log", "Nobody has downloaded it.")],
             actions=[
                 Action("rescan", "Scan again"),
@@ -146,8 +145,8 @@ def _row(record: Record) -> Row:
         record["filename"],
         record["content_type"],
         filesizeformat(record["size"]),
-        record["security_status"],
-        record["uploaded_at"],
+        state(record["security_status"]),
+        moment(record["uploaded_at"]),
         record["downloads"],
     ]
     return Row(cells, key=record["_id"])

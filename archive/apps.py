@@ -8,5 +8,9 @@ class ArchiveConfig(AppConfig):
     verbose_name = "Archive"
 
     def ready(self) -> None:
-        """Register the checks of the archive, of its settings and as it runs."""
+        """Register the archive's checks, and its parts of `manage.py doctor` and `demo`."""
         from archive import checks, diagnosis  # noqa: F401 - they register themselves
+        from archive.demo import Files
+        from core import demo
+
+        demo.register(Files())

@@ -12,14 +12,15 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponseRedirect, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
 
 from core import apikeys, audit, auditexport
 from core.adminpages import Input, ListPage, ObjectPage, PartAdmin, Row, Table, operator, page_of
-from core.data.encoding import dumps
+from core.admintext import moment, pretty, state
 from core.errors import CoglexError
 from core.models import APIKey, AuditEntry
 from core.scopes import parse_scopes
-from core.times import parse_time, rfc3339
+from core.times import parse_time
 
 # Django's own classes take no parameters at run time.
 if TYPE_CHECKING:
@@ -55,10 +56,21 @@ class APIKeyForm(Form):
 class APIKeyAdmin(Admin):
     """Keys are made, shown once, and revoked; nothing of a key can be edited but name and note."""
 
-    list_display = ("name", "prefix", "scopes", "state", "last_used_at", "expires_at")
+    list_display = ("name", "prefix", "may", "is_now", "last_used_at", "expires_at")
     list_filter = ("revoked_at", "expires_at")
+    change_list_template = "admin/coglex/keys.html"
     search_fields = ("name", "prefix", "note")
     actions = ("revoke", "rotate")
+
+    @admin.display(description="Scopes")
+    def may(self, obj: APIKey) -> str:
+        """The scopes, as they are written."""
+        return ", ".join(obj.scopes)
+
+    @admin.display(description="State")
+    def is_now(self, obj: APIKey) -> SafeString | None:
+        """Active, expired or revoked."""
+        return state(obj.state)
 
     def get_form(
         self, request: HttpRequest, obj: APIKey | None = None, change: bool = False, **kwargs: Any
@@ -75,7 +87,7 @@ class APIKeyAdmin(Admin):
     def get_readonly_fields(
         self, request: HttpRequest, obj: APIKey | None = None
     ) -> tuple[str, ...]:
-        shown = ("prefix", "scopes", "state", "created_at", "expires_at", "revoked_at")
+        shown = ("prefix", "may", "is_now", "created_at", "expires_at", "revoked_at")
         return () if obj is None else (*shown, "last_used_at")
 
     def has_delete_permission(self, request: HttpRequest, obj: APIKey | None = None) -> bool:
@@ -143,14 +155,20 @@ class AuditAdmin(PartAdmin):
         )
         rows = [
             Row(
-                [rfc3339(each["at"]), *(each[name] for name in _COLUMNS)],
+                [
+                    moment(each["at"]),
+                    *(each[name] for name in _COLUMNS),
+                    state(each["outcome"]),
+                    each["address"],
+                ],
                 key=str(each["_id"]),
             )
             for each in found
         ]
+        columns = ["At", *(name.capitalize() for name in _COLUMNS), "Outcome", "Address"]
         query = urlencode(request.GET)
         return ListPage(
-            Table(["At", *(name.capitalize() for name in _COLUMNS)], rows, empty="Nothing fits."),
+            Table(columns, rows, empty="Nothing fits."),
             filters,
             more,
             links=[
@@ -167,10 +185,14 @@ class AuditAdmin(PartAdmin):
     def object_page(self, request: HttpRequest, key: str) -> ObjectPage:
         shown = audit.plain(audit.get(key))
         details = shown.pop("details")
+        shown |= {"at": moment(shown["at"]), "outcome": state(shown["outcome"])}
         return ObjectPage(
             title=f"{shown['action']} {shown['target']}",
-            facts=[(name.replace("_", " ").strip(), value) for name, value in shown.items()],
-            texts=[("Details", dumps(details).decode())],
+            facts=[
+                (name.replace("_", " ").strip().capitalize(), value)
+                for name, value in shown.items()
+            ],
+            texts=[("Details", pretty(details))],
         )
 
     def export_view(self, request: HttpRequest, form: str) -> HttpResponseBase:
@@ -191,4 +213,4 @@ class AuditAdmin(PartAdmin):
         return response
 
 
-_COLUMNS = ("action", "principal", "target", "outcome", "address")
+_COLUMNS = ("action", "principal", "target")

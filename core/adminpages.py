@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlencode
 
@@ -73,6 +74,13 @@ class Table:
     rows: Sequence[Row]
     title: str = ""
     empty: str = "Nothing here yet."
+
+    def labelled(self) -> list[tuple[Row, list[tuple[str, object]]]]:
+        """Each row with its cells, and with each cell its column, which narrow screens show."""
+        return [
+            (row, list(zip(chain(self.columns, repeat("")), row.cells, strict=False)))
+            for row in self.rows
+        ]
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,8 @@ class Site(AdminSite):
     site_header = "Coglex"
     site_title = "Coglex"
     index_title = "Overview"
+    # There is no site beside it: what "/" answers is a problem document.
+    site_url = None
     index_template = "admin/coglex/dashboard.html"
 
     def index(

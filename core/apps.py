@@ -12,7 +12,7 @@ class CoreConfig(AppConfig):
         """Load the modules that declare indexes, whatever the process is going to serve."""
         # Django's users are the operators; those of applications are elsewhere.
         apps.get_app_config("auth").verbose_name = "Operators"
-        from core import activity, audit, checks, slow  # noqa: F401
+        from core import activity, audit, checks, demo, slow  # noqa: F401
         from core.data import cache, idempotency  # noqa: F401
 
 

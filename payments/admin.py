@@ -20,9 +20,8 @@ from core.adminpages import (
     operator,
     page_of,
 )
-from core.data.encoding import dumps
+from core.admintext import moment, pretty, state
 from core.errors import NotFound
-from core.times import rfc3339
 from payments import events, mirror, operations
 from payments.inputs import normalise_email
 from payments.models import Event, Subscription
@@ -43,17 +42,17 @@ class EventAdmin(PartAdmin):
 
     def list_page(self, request: HttpRequest) -> ListPage:
         filters = self.filters(request)
-        state, type_ = (each.value for each in filters)
+        chosen, type_ = (each.value for each in filters)
         found, more = page_of(
             request,
             lambda limit, skip: operations.list_events(
-                state=state, type_=type_, limit=limit, skip=skip
+                state=chosen, type_=type_, limit=limit, skip=skip
             ),
         )
         rows = [
             Row(
-                [each["_id"], each["type"], each["state"], each["attempts"],
-                 rfc3339(each["received_at"]), each["reason"]],
+                [each["_id"], each["type"], state(each["state"]), each["attempts"],
+                 moment(each["received_at"]), each["reason"]],
                 key=each["_id"],
             )
             for each in found
@@ -70,16 +69,16 @@ class EventAdmin(PartAdmin):
             facts=[
                 ("Event", record["_id"]),
                 ("About", record["object_id"]),
-                ("State", record["state"]),
+                ("State", state(record["state"])),
                 ("Attempts", record["attempts"]),
                 ("Reason", record["reason"]),
-                ("Received", rfc3339(record["received_at"])),
-                ("Next attempt", rfc3339(record["next_attempt_at"]) if waits else None),
-                ("Processed", rfc3339(done) if done else None),
+                ("Received", moment(record["received_at"])),
+                ("Next attempt", moment(record["next_attempt_at"]) if waits else None),
+                ("Processed", moment(done)),
                 ("Mode", "live" if record["livemode"] else "test"),
             ],
             links=[("Stripe's dashboard", operations.dashboard_url("event", record["_id"]))],
-            texts=[("Payload, personal data masked", dumps(payload).decode())],
+            texts=[("Payload, personal data masked", pretty(payload))],
             actions=[Action("retry", "Retry now")] if waits else [],
         )
 
@@ -113,8 +112,8 @@ class SubscriptionAdmin(PartAdmin):
         )
         rows = [
             Row(
-                [each["_id"], each["status"], each.get("email"), each["customer"],
-                 rfc3339(each["synced_at"])],
+                [each["_id"], state(each["status"]), each.get("email"), each["customer"],
+                 moment(each["synced_at"])],
                 key=each["_id"],
             )
             for each in found
@@ -133,13 +132,13 @@ class SubscriptionAdmin(PartAdmin):
         return ObjectPage(
             title=key,
             facts=[
-                ("Status", "deleted" if record["deleted"] else record["status"]),
+                ("Status", state("deleted" if record["deleted"] else record["status"])),
                 ("Customer", record["customer"]),
                 ("Email", record.get("email")),
-                ("Synced", rfc3339(record["synced_at"])),
+                ("Synced", moment(record["synced_at"])),
             ],
             links=links,
-            texts=[("As Stripe has it", dumps(operations.masked(record["object"])).decode())],
+            texts=[("As Stripe has it", pretty(operations.masked(record["object"])))],
         )
 
 

@@ -8,5 +8,9 @@ class PaymentsConfig(AppConfig):
     verbose_name = "Payments"
 
     def ready(self) -> None:
-        """Register the checks of the payments, of their settings and as they run."""
+        """Register the payments' checks, and their parts of `manage.py doctor` and `demo`."""
+        from core import demo
         from payments import checks, diagnosis  # noqa: F401 - they register themselves
+        from payments.demo import Subscriptions
+
+        demo.register(Subscriptions())

@@ -11,7 +11,8 @@ import orjson
 from core import audit
 from core.data.records import Record
 from core.errors import StripeObjectNotFound
-from payments import events, mirror, stripe_api
+from payments import customers, events, mirror, stripe_api
+from payments.inputs import normalise_email
 from payments.stripe_api import KINDS
 
 # What tells who somebody is, in Stripe's objects; operators see that it is there.
@@ -117,6 +118,25 @@ def list_subscriptions(
     wanted = {"status": status, "email": email}
     chosen = {name: value for name, value in wanted.items() if value}
     return mirror.find("subscription", chosen, limit=min(limit, 1000), skip=skip)
+
+
+def forget_customer(*, email: str, by: str) -> int:
+    """Drop what is kept here of the customer with this email; returns how many objects.
+
+    The tie, the mirror and Stripe's events about these objects; at Stripe nothing changes.
+    """
+    key = normalise_email(email)
+    held = customers.customers.delete({"_id": key})
+    whose: list[Record] = [{"email": key}]
+    if held is not None and held["customer"]:
+        whose.append({"customer": held["customer"]})
+    ids = [each["_id"] for each in mirror.objects.find({"$or": whose}, {"_id": 1})]
+    events.events.delete_all({"object_id": {"$in": ids}})
+    mirror.objects.delete_all({"_id": {"$in": ids}})
+    audit.record(
+        "payment.forget", principal=by, target=str(held and held["customer"]), objects=len(ids)
+    )
+    return len(ids)
 
 
 def dashboard_url(kind: str, object_id: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,11 +14,11 @@ from django.urls import URLPattern, path, reverse
 
 from core import dashboard
 from core.adminpages import Action, Input, ListPage, PartAdmin, Row, Table, number_of, operator
-from core.data.encoding import dumps, loads
+from core.admintext import brief, code, moment, pretty
+from core.data.encoding import loads
 from core.data.names import check_collection, spell_key
 from core.data.pages import Query
 from core.errors import CoglexError, InvalidInput, NotFound, PreconditionFailed
-from core.times import rfc3339
 from storage import operations, services
 from storage.models import Collection
 
@@ -200,7 +199,7 @@ class CollectionAdmin(PartAdmin):
         if key is None:
             return DocumentPage(name, place, "{\n  \n}")
         found = services.get_document(collection=name, key=key)
-        return DocumentPage(name, place, _pretty(found.document), key, found.etag)
+        return DocumentPage(name, place, pretty(found.document), key, found.etag)
 
     def _shown(
         self, request: HttpRequest, page: DocumentPage, status: int = 200
@@ -249,8 +248,8 @@ class CollectionAdmin(PartAdmin):
             stored, etag = "(deleted)", ""
         messages.error(
             request,
-            "Somebody changed this document meanwhile. What is stored now is below your text: "
-            "bring them together and save again.",
+            "Somebody changed this document meanwhile. What is stored now is shown with your "
+            "text: bring them together and save again.",
         )
         return self._shown(request, DocumentPage(name, place, text, key, etag, stored), 409)
 
@@ -270,10 +269,10 @@ def _rows(found: Sequence[dict[str, Any]]) -> list[Row]:
             [
                 each["name"],
                 " ".join(operations.spell_keys(each["keys"])),
-                dumps(each["options"]).decode() if each["options"] else "",
+                code(brief(each["options"], _PREVIEW)) if each["options"] else "",
                 filesizeformat(each["bytes"]),
                 f"{each['uses']:,}",
-                rfc3339(each["since"]) if each["since"] else None,
+                moment(each["since"]),
             ],
             actions=[]
             if each["name"] == "_id_"
@@ -304,12 +303,8 @@ def _asked(request: HttpRequest) -> Query:
 
 
 def _preview(document: dict[str, Any]) -> str:
-    text = dumps({name: value for name, value in document.items() if name != "_id"}).decode()
-    return text if len(text) <= _PREVIEW else f"{text[:_PREVIEW]}…"
-
-
-def _pretty(document: dict[str, Any]) -> str:
-    return json.dumps(json.loads(dumps(document)), indent=2, ensure_ascii=False)
+    rest = {name: value for name, value in document.items() if name != "_id"}
+    return code(brief(rest, _PREVIEW))
 
 
 def _told(error: CoglexError) -> str:

@@ -10,6 +10,7 @@ import structlog
 from core import slow
 from core.data import monitoring
 from core.data.client import internal
+from storage import operations
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 PARENT = "00f067aa0ba902b7"
@@ -92,6 +93,15 @@ def test_fast_operations_are_not_told_of(api, told, collection, settings):
     settings.COGLEX_SLOW_MS = 60_000
     assert told(lambda: api.get(f"/service/storage/v1/{collection}/"), "aggregate") == []
     assert monitoring.take_slow() == []
+
+
+def test_building_an_index_is_no_news(settings, collection):
+    settings.COGLEX_SLOW_MS = 0
+    with structlog.testing.capture_logs() as lines:
+        operations.create_index(collection=collection, keys=[("n", 1)], by="test")
+    told = {line["operation"] for line in lines if line["event"] == "slow_operation"}
+    assert "createIndexes" not in told
+    assert "insert" in told
 
 
 def test_what_was_slow_is_kept_by_its_shape(api, told, collection):
