@@ -1,4 +1,4 @@
-"""`python -m bench compare …`: measure servers; `python -m bench NAME …`: proofs that take minutes.
+"""`python -m bench compare|bulk|scale|page`: measure servers; `python -m bench NAME …`: proofs.
 
 The proofs are inserts, increments, kills, walk, growth, signups, timing, signins, bigfile,
 transfer, filekills, events, status, transfers; `proofs` runs all. A server of its own is started
@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bench import accounts, compare, files, payments, proofs, transfers
+from bench import accounts, bulk, compare, files, page, payments, proofs, scale, transfers
 from tests.processes import Served
 
-MEASURED = {"compare": compare.run}
+MEASURED = {"compare": compare.run, "bulk": bulk.run, "scale": scale.run, "page": page.run}
 PROOFS = {
     **proofs.PROOFS,
     **accounts.PROOFS,

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from io import BytesIO
 from pathlib import Path
 
-from bench import coglex, rounds, workloads
+from bench import rounds, workloads
 from bench.rounds import Figure
 from tests.processes import ROOT
 
@@ -28,16 +28,15 @@ _HEAD = (
 def run(options: Namespace, directory: Path) -> None:
     """Print the ratios of each workload."""
     with ExitStack() as stack:
-        other = checkout(options.against, directory / "checkout")
+        this = checkout(options.this, directory / "this-checkout")
+        other = checkout(options.against, directory / "other-checkout")
         subjects = [
-            workloads.subject(
-                stack.enter_context(
-                    coglex.serve(name, directory, workers=options.workers, checkout=path)
-                )
+            stack.enter_context(
+                workloads.served(name, directory, workers=options.workers, checkout=path)
             )
-            for name, path in ((THEIRS, other), (OURS, ROOT))
+            for name, path in ((THEIRS, other), (OURS, this))
         ]
-        print(f"this: {ROOT}; other: {options.against}; {options.workers} workers, ", end="")
+        print(f"this: {this}; other: {options.against}; {options.workers} workers, ", end="")
         print(f"{options.rounds} rounds of {options.seconds:g} s; CPU time per request\n{_HEAD}")
         for name in options.only or workloads.WORKLOADS:
             found = rounds.measure(

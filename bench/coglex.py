@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,6 +45,7 @@ class Running:
     name: str
     process: Any
     port: int
+    data_dir: Path
     database: Database[dict[str, Any]]
     database_pid: int
     standin: Standin
@@ -66,7 +68,7 @@ def serve(
     mongodb: tuple[str, int] | None = None,
 ) -> Iterator[Running]:
     """A server with data to measure; ``mongodb`` is the URI and pid of one that runs already."""
-    place = directory / name.replace(" ", "-").replace("/", "-")
+    place = directory / re.sub(r"\W+", "_", name).lower()
     data_dir, output, port = place / "var", place / "output", free_port()
     place.mkdir()
     standin = Standin().start()
@@ -88,7 +90,7 @@ def serve(
         wait_until(process, output, lambda: _is_ready(port, workers))
         uri, pid = mongodb or embedded(data_dir)
         with MongoClient(uri) as client:
-            running = Running(name, process, port, client[place.name], pid, standin)
+            running = Running(name, process, port, data_dir, client[place.name], pid, standin)
             _fill(running)
             yield running
     finally:

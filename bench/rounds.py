@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import statistics
-import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.load import Load, ask, drive
-from bench.subjects import Subject
-from bench.usage import Memory, cpu_seconds, memory_of, tree
+from bench.subjects import Measurable, Sample
+from bench.usage import Memory
 
-WARM_UP = 1
-# A server is at rest again when it uses less of a core than this, or after so many looks.
-_REST, _LOOKS = 0.1, 50
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One round of one server; CPU time in µs a request, of the server and of MongoDB."""
-
-    load: Load
-    cpu: float
-    database: float
+WARM_UP = 2
+# Where the next round begins among the requests: a prime, so that rounds meet others.
+_STRIDE = 2503
 
 
 @dataclass(frozen=True)
@@ -34,8 +24,8 @@ class Figure:
     p99: float
     cpu: float
     database: float
-    rss: int
-    pss: int
+    rss: int | None
+    pss: int | None
     requests: int
     rates: list[float]
 
@@ -47,57 +37,25 @@ class Figure:
 
 
 def measure(
-    subjects: list[Subject], name: str, directory: Path, *, rounds: int, seconds: float
+    subjects: Sequence[Measurable], name: str, directory: Path, *, rounds: int, seconds: float
 ) -> dict[str, Figure]:
     """A workload on all servers that have it, by their names.
 
     Raises LoadFailed when an answer is not 2xx, AssertionError when it is not the right one.
     """
-    having = [subject for subject in subjects if name in subject.build]
+    having = [subject for subject in subjects if subject.has(name)]
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in having}
     for subject in having:
-        _verify(subject, name, directory)
-        _round(subject, name, directory, WARM_UP, 0)
-    for number in range(rounds):
+        subject.verify(name, directory)
+        subject.sample(name, directory, min(WARM_UP, seconds), 0)
+    for number in range(1, rounds + 1):
         for subject in having:
-            start = (number + 1) * 2503
-            samples[subject.name].append(_round(subject, name, directory, seconds, start))
-    return {s.name: _figure(samples[s.name], memory_of(tree(s.process.pid))) for s in having}
+            sample = subject.sample(name, directory, seconds, number * _STRIDE)
+            samples[subject.name].append(sample)
+    return {subject.name: _figure(samples[subject.name], subject.memory()) for subject in having}
 
 
-def _verify(subject: Subject, name: str, directory: Path) -> None:
-    workload, _ = subject.workload(name, directory)
-    workload.before()
-    status, body = ask(subject.port, workload.requests[0])
-    assert 200 <= status < 300, f"{subject.name}, {name}: {status} {body[:1000]!r}"
-    workload.check(body)
-
-
-def _round(subject: Subject, name: str, directory: Path, seconds: float, start: int) -> Sample:
-    workload, replay = subject.workload(name, directory)
-    workload.before()
-    pids = tree(subject.process.pid)
-    before = cpu_seconds(pids), cpu_seconds([subject.database_pid])
-    load = drive(subject.port, replay, seconds, start)
-    after = cpu_seconds(pids), cpu_seconds([subject.database_pid])
-    _rest(pids)
-    used, stored = (
-        (late - early) / load.requests for early, late in zip(before, after, strict=True)
-    )
-    return Sample(load=load, cpu=used * 1e6, database=stored * 1e6)
-
-
-def _rest(pids: list[int]) -> None:
-    """Wait until a server has done with what was under way when the load ended."""
-    used = cpu_seconds(pids)
-    for _ in range(_LOOKS):
-        time.sleep(0.1)
-        before, used = used, cpu_seconds(pids)
-        if used - before <= _REST * 0.1:
-            return
-
-
-def _figure(samples: list[Sample], memory: Memory) -> Figure:
+def _figure(samples: list[Sample], memory: Memory | None) -> Figure:
     loads = [sample.load for sample in samples]
     return Figure(
         rate=statistics.median(load.rate for load in loads),
@@ -105,8 +63,8 @@ def _figure(samples: list[Sample], memory: Memory) -> Figure:
         p99=statistics.median(load.p99 for load in loads),
         cpu=statistics.median(sample.cpu for sample in samples),
         database=statistics.median(sample.database for sample in samples),
-        rss=memory.rss,
-        pss=memory.pss,
+        rss=memory.rss if memory else None,
+        pss=memory.pss if memory else None,
         requests=sum(load.requests for load in loads),
         rates=[round(load.rate, 1) for load in loads],
     )

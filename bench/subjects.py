@@ -9,15 +9,19 @@ import json
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from bench.load import Replay
+from bench.load import Load, Replay, ask, drive
+from bench.usage import Memory, cpu_seconds, memory_of, tree
 from tests.processes import eventually
 
 Check = Callable[[bytes], None]
+# A server is at rest again when it uses less of a core than this, or after so many looks.
+_REST, _LOOKS = 0.1, 50
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,30 @@ class Workload:
     own: bool = False
     slow: bool = False
     before: Callable[[], Any] = lambda: None
-    # How many documents an answer stands for, for rates by the document.
-    documents: int = 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One round; CPU time in µs a request, of the server and of MongoDB."""
+
+    load: Load
+    cpu: float
+    database: float
+
+
+class Measurable(Protocol):
+    """What rounds go over: servers, and bare loops to compare them with."""
+
+    name: str
+
+    def has(self, workload: str) -> bool: ...
+
+    def verify(self, workload: str, directory: Path) -> None:
+        """Raise AssertionError unless it answers rightly."""
+
+    def sample(self, workload: str, directory: Path, seconds: float, start: int) -> Sample: ...
+
+    def memory(self) -> Memory | None: ...
 
 
 @dataclass
@@ -43,21 +69,55 @@ class Subject:
     name: str
     process: subprocess.Popen[bytes]
     port: int
-    database_pid: int
+    database_pid: int | None
     build: dict[str, Callable[[], Workload]]
-    built: dict[str, tuple[Workload, Replay]] = field(default_factory=dict)
+    _built: dict[str, tuple[Workload, Replay]] = field(default_factory=dict)
 
-    def workload(self, name: str, directory: Path) -> tuple[Workload, Replay]:
+    def has(self, workload: str) -> bool:
+        return workload in self.build
+
+    def verify(self, workload: str, directory: Path) -> None:
+        made, _ = self._workload(workload, directory)
+        made.before()
+        status, body = ask(self.port, made.requests[0])
+        assert 200 <= status < 300, f"{self.name}, {workload}: {status} {body[:1000]!r}"
+        made.check(body)
+
+    def sample(self, workload: str, directory: Path, seconds: float, start: int) -> Sample:
+        made, replay = self._workload(workload, directory)
+        made.before()
+        pids = tree(self.process.pid)
+        stored = [self.database_pid] if self.database_pid else []
+        before = cpu_seconds(pids), cpu_seconds(stored)
+        load = drive(self.port, replay, seconds, start)
+        after = cpu_seconds(pids), cpu_seconds(stored)
+        _rest(pids)
+        cpu, database = (
+            (late - early) * 1e6 / load.requests for early, late in zip(before, after, strict=True)
+        )
+        return Sample(load, cpu, database)
+
+    def memory(self) -> Memory | None:
+        return memory_of(tree(self.process.pid))
+
+    def _workload(self, name: str, directory: Path) -> tuple[Workload, Replay]:
         """A workload, and its requests in a file."""
-        if name not in self.built:
+        if name not in self._built:
             made = self.build[name]()
             path = directory / f"{self.name}-{name}".replace(" ", "-").replace("/", "-")
-            self.built[name] = made, Replay.write(path, made.requests, own=made.own, slow=made.slow)
-        return self.built[name]
+            replay = Replay.write(path, made.requests, own=made.own, slow=made.slow)
+            self._built[name] = made, replay
+        return self._built[name]
 
-    def stop(self) -> None:
-        """End it as a terminal would, by force when it does not listen."""
-        stop(self.process)
+
+def _rest(pids: list[int]) -> None:
+    """Wait until a server has done with what was under way when the load ended."""
+    used = cpu_seconds(pids)
+    for _ in range(_LOOKS):
+        time.sleep(0.1)
+        before, used = used, cpu_seconds(pids)
+        if used - before <= _REST * 0.1:
+            return
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,19 +20,29 @@ WRITTEN = f"{STORAGE}/written/"
 _OWN_EACH = 30
 
 
-def subject(running: Running) -> Subject:
-    """A running Coglex, ready to be measured."""
+@dataclass
+class CoglexSubject(Subject):
+    """A Coglex that is measured."""
+
+    running: Running | None = None
+
+
+@contextmanager
+def served(name: str, directory: Path, **options: Any) -> Iterator[CoglexSubject]:
+    """A Coglex with data, ready to be measured; the options are those of ``coglex.serve``."""
 
     def build(make: Callable[[Running], Workload]) -> Callable[[], Workload]:
         return lambda: make(running)
 
-    return Subject(
-        name=running.name,
-        process=running.process,
-        port=running.port,
-        database_pid=running.database_pid,
-        build={name: build(make) for name, make in WORKLOADS.items()},
-    )
+    with coglex.serve(name, directory, **options) as running:
+        yield CoglexSubject(
+            name=name,
+            process=running.process,
+            port=running.port,
+            database_pid=running.database_pid,
+            build={each: build(make) for each, make in WORKLOADS.items()},
+            running=running,
+        )
 
 
 def _get(_: Running) -> Workload:
@@ -76,7 +89,6 @@ def _post_100(running: Running) -> Workload:
         [request("POST", WRITTEN, body, KEY) for body in bodies],
         answers(lambda found: found["inserted_count"] == 100),
         before=lambda: _written(running),
-        documents=100,
     )
 
 
