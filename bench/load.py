@@ -67,15 +67,19 @@ def generator() -> str:
     """What makes the load, with its version."""
     if not shutil.which("wrk"):
         return "Python"
-    return subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout.split(
-        " ["
-    )[0]
+    ran = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False)
+    return ran.stdout.split(" [")[0]
 
 
-def drive(port: int, replay: Replay, seconds: float, start: int = 0) -> Load:
-    """Send requests for some seconds, from the ``start``-th on; raises LoadFailed."""
+def drive(
+    port: int, replay: Replay, seconds: float, start: int = 0, *, strict: bool = False
+) -> Load:
+    """Send requests for some seconds, from the ``start``-th on; raises LoadFailed.
+
+    Without ``strict`` only answers of 400 and more are looked for, which costs wrk nothing.
+    """
     by_wrk = shutil.which("wrk") and not replay.slow
-    load = (_wrk if by_wrk else _python)(port, replay, seconds, start)
+    load = (_wrk if by_wrk else _python)(port, replay, seconds, start, strict)
     if load.failed or not load.requests:
         raise LoadFailed(
             f"{replay.path.name}: {load.failed} of {load.requests} requests failed or were not 2xx"
@@ -83,27 +87,19 @@ def drive(port: int, replay: Replay, seconds: float, start: int = 0) -> Load:
     return load
 
 
-def _wrk(port: int, replay: Replay, seconds: float, start: int) -> Load:
+def _wrk(port: int, replay: Replay, seconds: float, start: int, strict: bool) -> Load:
     # A connection cannot be told from another of its thread: with a thread each it can.
     threads = CONNECTIONS if replay.own else 2
-    ran = subprocess.run(
-        [
-            *(
-                "wrk",
-                "-t",
-                str(threads),
-                "-c",
-                str(CONNECTIONS),
-                "-d",
-                f"{max(1, round(seconds))}s",
-            ),
-            *("--timeout", "30s", "-s", str(_SCRIPT), f"http://127.0.0.1:{port}/", "--"),
-            *(str(replay.path), str(threads), "own" if replay.own else "all", str(start)),
-        ],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = {"-t": threads, "-c": CONNECTIONS, "-d": max(1, round(seconds)), "--timeout": 30}
+    command = ["wrk", *(str(part) for option in options.items() for part in option)]
+    command += ["-s", str(_SCRIPT), f"http://127.0.0.1:{port}/", "--", str(replay.path)]
+    command += [
+        str(threads),
+        "own" if replay.own else "all",
+        str(start),
+        "strict" if strict else "",
+    ]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
     lines = [line for line in ran.stdout.splitlines() if line.startswith("{")]
     if not lines:
         raise LoadFailed(f"wrk: {ran.stdout}{ran.stderr}")
@@ -113,11 +109,11 @@ def _wrk(port: int, replay: Replay, seconds: float, start: int) -> Load:
         seconds=told["microseconds"] / 1e6,
         p50=told["p50"] / 1000,
         p99=told["p99"] / 1000,
-        failed=told["status"] + told["broken"],
+        failed=max(told["status"], told["strange"]) + told["broken"],
     )
 
 
-def _python(port: int, replay: Replay, seconds: float, start: int) -> Load:
+def _python(port: int, replay: Replay, seconds: float, start: int, _: bool) -> Load:
     requests = replay.read()
     share = max(1, len(requests) // CONNECTIONS)
     parts = []

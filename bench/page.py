@@ -31,7 +31,7 @@ the embedded one, over its socket. Writes are acknowledged by all when they are 
 
 The rounds of a workload go over all servers in turn; figures are medians of rounds, ratios those
 of medians. First, an answer of every server is held against the documents that it has to hold; a
-single answer that is not 2xx ends the run. CPU time is that of all of a server's processes. PSS
+single answer that is no success ends the run. CPU time is that of all of a server's processes. PSS
 counts memory that processes share once.
 
 `python -m bench compare --against COMMIT` compares two checkouts, `python -m bench scale` measures
@@ -119,8 +119,9 @@ def _own(figures: Found) -> str:
         )
     head = ["", "requests/s", "1 worker", "own MongoDB", "p50 ms", "p99 ms"]
     return (
-        "## Everything that was asked\nOf 2 workers where it does not say otherwise; CPU time in µs "
-        "a request, of Coglex and of MongoDB:\n\n" + _table([*head, "CPU", "MongoDB"], rows)
+        "## Everything that was asked\n"
+        "Of 2 workers where it does not say otherwise; CPU time in µs a request, of Coglex "
+        "and of MongoDB:\n\n" + _table([*head, "CPU", "MongoDB"], rows)
     )
 
 
@@ -174,8 +175,8 @@ def _scale() -> str:
     many, few = (f"{found[size]['documents']:,}" for size in ("large", "small"))
     return (
         f"## Many documents\nMeasured on {found['date'][:10]}: milliseconds of a request "
-        f"with {few} and with {many} documents, medians, asked in turn over one connection. The cache of "
-        f"MongoDB has 0.25 GB, the documents {found['large']['bytes'] / 1e9:.1f} GB. The deep page is "
-        f"number {found['deep']:,} of 20 documents each; of the small collection, number 250.\n\n"
-        + _table(["", few, many, ""], rows)
+        f"with {few} and with {many} documents, medians, asked in turn over one connection. "
+        f"The cache of MongoDB has 0.25 GB, the documents {found['large']['bytes'] / 1e9:.1f} GB. "
+        f"The deep page is number {found['deep']:,} of 20 documents each; of the small "
+        "collection, number 250.\n\n" + _table(["", few, many, ""], rows)
     )

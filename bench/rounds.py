@@ -10,7 +10,7 @@ from pathlib import Path
 from bench.subjects import Measurable, Sample
 from bench.usage import Memory
 
-WARM_UP = 2
+WARM_UP = 3
 # Where the next round begins among the requests: a prime, so that rounds meet others.
 _STRIDE = 2503
 
@@ -47,7 +47,7 @@ def measure(
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in having}
     for subject in having:
         subject.verify(name, directory)
-        subject.sample(name, directory, min(WARM_UP, seconds), 0)
+        subject.warm_up(name, directory, min(WARM_UP, seconds))
     for number in range(1, rounds + 1):
         for subject in having:
             sample = subject.sample(name, directory, seconds, number * _STRIDE)

@@ -57,6 +57,9 @@ class Measurable(Protocol):
     def verify(self, workload: str, directory: Path) -> None:
         """Raise AssertionError unless it answers rightly."""
 
+    def warm_up(self, workload: str, directory: Path, seconds: float) -> None:
+        """Let it run, and look at every answer."""
+
     def sample(self, workload: str, directory: Path, seconds: float, start: int) -> Sample: ...
 
     def memory(self) -> Memory | None: ...
@@ -82,6 +85,12 @@ class Subject:
         status, body = ask(self.port, made.requests[0])
         assert 200 <= status < 300, f"{self.name}, {workload}: {status} {body[:1000]!r}"
         made.check(body)
+
+    def warm_up(self, workload: str, directory: Path, seconds: float) -> None:
+        made, replay = self._workload(workload, directory)
+        made.before()
+        drive(self.port, replay, seconds, strict=True)
+        _rest(tree(self.process.pid))
 
     def sample(self, workload: str, directory: Path, seconds: float, start: int) -> Sample:
         made, replay = self._workload(workload, directory)

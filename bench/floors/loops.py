@@ -56,6 +56,9 @@ class Driver:
             found = _driver_steps(client["driver"]["bench"])[workload](0)
         assert found, workload
 
+    def warm_up(self, workload: str, directory: Path, seconds: float) -> None:
+        self.sample(workload, directory, seconds, 0)
+
     def sample(self, workload: str, _: Path, seconds: float, start: int) -> Sample:
         return _sampled(_run_driver, (self._uri, workload), seconds, start, self._pid)
 
@@ -73,6 +76,9 @@ class Bcrypt:
 
     def verify(self, _: str, __: Path) -> None:
         assert bcrypt.checkpw(b"right", bcrypt.hashpw(b"right", bcrypt.gensalt(4)))
+
+    def warm_up(self, _: str, __: Path, ___: float) -> None:
+        """There is nothing to warm."""
 
     def sample(self, _: str, __: Path, seconds: float, start: int) -> Sample:
         return _sampled(_run_bcrypt, (), seconds, start, None)
