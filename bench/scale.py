@@ -66,7 +66,8 @@ def run(arguments: list[str]) -> None:
     if options.documents == parser.get_default("documents"):
         page.SCALE.parent.mkdir(exist_ok=True)
         page.SCALE.write_text(json.dumps(found, indent=1) + "\n")
-        page.write()
+        if page.LATEST.exists():
+            page.write()
 
 
 @dataclass(frozen=True)

@@ -69,5 +69,10 @@ def memory_of(pids: list[int]) -> Memory:
 
 
 def memory(served: Served) -> list[int]:
-    """The resident memory of each worker in KiB."""
-    return [memory_of([pid]).rss for pid in served.children()]
+    """The resident memory of each worker in KiB; quick, for those who look all the time."""
+    return [
+        int(line.split()[1])
+        for pid in served.children()
+        for line in Path(f"/proc/{pid}/status").read_text().splitlines()
+        if line.startswith("VmRSS")
+    ]
