@@ -19,7 +19,7 @@ from tests.processes import ROOT
 
 OURS, THEIRS = "this", "other"
 _HEAD = (
-    f"{'workload':<13} {'other/s':>8} {'this/s':>8} {'ratio':>6}   "
+    f"{'workload':<13} {'other/s':>8} {'this/s':>8} {'ratio':>6} {'of rounds':>11}   "
     f"{'other µs':>8} {'this µs':>8} {'ratio':>6}   {'MongoDB µs':>13} {'ratio':>6}   "
     f"{'p50 ms':>13} {'p99 ms':>13}"
 )
@@ -61,9 +61,12 @@ def _line(name: str, other: Figure, this: Figure) -> str:
     def pair(what: str) -> str:
         return f"{getattr(other, what):.1f} → {getattr(this, what):.1f}"
 
+    pairs = [mine / its for its, mine in zip(other.rates, this.rates, strict=True)]
+    rounds_ratios = f"{min(pairs):.2f}–{max(pairs):.2f}"
     database = f"{other.database:.0f} → {this.database:.0f}"
     return (
-        f"{name:<13} {other.rate:>8.0f} {this.rate:>8.0f} {this.rate / other.rate:>6.2f}   "
+        f"{name:<13} {other.rate:>8.0f} {this.rate:>8.0f} {this.rate / other.rate:>6.2f} "
+        f"{rounds_ratios:>11}   "
         f"{other.cpu:>8.0f} {this.cpu:>8.0f} {this.cpu / other.cpu:>6.2f}   "
         f"{database:>13} {this.database / max(other.database, 1):>6.2f}   "
         f"{pair('p50'):>13} {pair('p99'):>13}"

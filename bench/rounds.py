@@ -49,7 +49,8 @@ def measure(
         subject.verify(name, directory)
         subject.warm_up(name, directory, min(WARM_UP, seconds))
     for number in range(1, rounds + 1):
-        for subject in having:
+        # To and fro: whoever comes after a server that heats the machine is not always the same.
+        for subject in having if number % 2 else having[::-1]:
             sample = subject.sample(name, directory, seconds, number * _STRIDE)
             samples[subject.name].append(sample)
     return {subject.name: _figure(samples[subject.name], subject.memory()) for subject in having}
