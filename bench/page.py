@@ -72,7 +72,8 @@ def _head(found: Found, where: str) -> str:
 ![Requests a second of Coglex, {parse.NAME} and {eve.NAME}](images/performance.svg)
 
 Measured on {found["date"][:10]} at commit {found["commit"]}{changed}: {where},
-{found["machine"]["memory"]} of memory, shared by the server, MongoDB and what makes the load.
+{int(found["machine"]["memory"].split()[0]) / 2**20:.0f} GB of memory, shared by the server, MongoDB
+and what makes the load; the load average was {found["machine"]["load before"]} when it began.
 10,000 documents of 378 bytes, {found["connections"]} connections that stay open, medians of
 {found["rounds"]} rounds of {found["seconds"]} s.
 {versions.replace("load wrk", "wrk")}.
