@@ -26,7 +26,7 @@ check: $(VENV)/test.stamp ## Lint, type check, layers, migrations, deployment se
 	@DJANGO_SETTINGS_MODULE=tests.settings $(BIN)/python manage.py makemigrations --check --dry-run
 	@DJANGO_SETTINGS_MODULE=tests.production $(BIN)/python manage.py check --deploy --fail-level WARNING
 
-bench: $(VENV)/test.stamp ## Measure
+bench: $(VENV)/test.stamp ## Measure, beside other servers, and write docs/performance.md
 	@$(BIN)/python -m bench
 
 clean: ## Remove what was installed and cached; data in var/ stays

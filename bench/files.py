@@ -12,8 +12,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
-from bench.figures import memory
 from bench.proofs import told
+from bench.usage import memory
 from tests.archive.peers import Connection
 from tests.archive.test_server import Peak, killed_once
 from tests.processes import Served

@@ -15,7 +15,7 @@ from typing import Any
 import httpx
 from pymongo import MongoClient
 
-from bench.figures import memory
+from bench.usage import memory
 from core.data.embedded.server import Server
 from tests.processes import SECRET, Served, eventually
 

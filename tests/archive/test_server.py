@@ -16,7 +16,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from bench.figures import memory
+from bench.usage import memory
 from tests.archive.peers import UPLOAD, Connection, body
 from tests.processes import ROOT, SECRET, Served, environment, eventually
 
