@@ -11,5 +11,6 @@ os.environ["DJANGO_SECRET_KEY"] = secrets.token_urlsafe(50)
 os.environ["SERVER_SECRET"] = secrets.token_urlsafe(36)
 os.environ["DJANGO_ALLOWED_HOSTS"] = "api.example.com"
 os.environ["COGLEX_HTTPS"] = "on"
+os.environ["COGLEX_PUBLIC_URL"] = "https://api.example.com"
 
 from coglex_project.settings import *  # noqa: F403
