@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -251,7 +251,7 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES = {
+DATABASES: dict[str, dict[str, Any]] = {
     "default": env.db_url("DATABASE_URL")
     if text("DATABASE_URL")
     else {
@@ -265,15 +265,21 @@ DATABASES = {
         },
     }
 }
-DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
+    DATABASES["default"]["ENGINE"] = "core.postgresql"
+    # Seconds until a server that does not answer is given up, and milliseconds until a network is.
+    for option, value in (("connect_timeout", 3), ("tcp_user_timeout", 5000)):
+        DATABASES["default"].setdefault("OPTIONS", {}).setdefault(option, value)
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = 60
+    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
     "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "BACKEND": "core.data.rediscache.RedisCache",
         "LOCATION": text("REDIS_URL"),
-        "KEY_PREFIX": "coglex",
+        "KEY_PREFIX": text("COGLEX_REDIS_PREFIX", "coglex"),
     }
     if text("REDIS_URL")
     else {"BACKEND": "core.data.cache.MongoCache"}
