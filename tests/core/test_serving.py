@@ -316,7 +316,9 @@ def test_a_taken_port_is_one_sentence(tmp_path):
     ],
 )
 def test_an_address_it_cannot_have_is_one_sentence(tmp_path, host, port, words):
-    ended = serve(tmp_path / "var", "--setup", HOST=host, PORT=port)
+    # What is served beyond this machine without https is warned of beside.
+    https = {"COGLEX_HTTPS": "on", "COGLEX_PUBLIC_URL": "https://api.example.com"}
+    ended = serve(tmp_path / "var", "--setup", HOST=host, PORT=port, **https)
     assert ended.returncode != 0
     assert words in ended.stderr
     assert ended.stderr.count("\n") == 1
