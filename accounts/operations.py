@@ -89,6 +89,14 @@ def set_password(*, collection: str, user_id: str, password: str, by: str) -> No
     note("set_password", by, collection, user_id)
 
 
+def set_fields(*, collection: str, user_id: str, document: object, by: str) -> None:
+    """Set fields of the user document, as the user could; raises ReservedField, UserNotFound."""
+    new = services.new_document(document)
+    if new:
+        _change(collection, user_id, {"$set": {f"user.{name}": new[name] for name in new}})
+    note("set_fields", by, collection, user_id, fields=sorted(new))
+
+
 def end_sessions(*, collection: str, user_id: str, by: str, session_id: str | None = None) -> int:
     """End one session of the user, or all; returns how many."""
     chosen: Record = {} if session_id is None else {"id": session_id}

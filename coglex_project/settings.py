@@ -18,6 +18,7 @@ from archive.filetypes import DEFAULT_TYPES
 from core.addresses import address
 from core.http import openapi
 from core.logs import logging_config
+from gateway.kit import modules
 
 Choice = TypeVar("Choice")
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -213,6 +214,7 @@ INSTALLED_APPS = [
     "storage",
     "archive",
     "payments",
+    "gateway.kit.apps.GatewayConfig",
     "core.apps.CoglexAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -222,6 +224,7 @@ INSTALLED_APPS = [
     "rest_framework",
     "drf_spectacular",
     "drf_spectacular_sidecar",
+    *modules.installed(),
 ]
 MIDDLEWARE = [
     "core.http.middleware.RequestContext",
@@ -317,7 +320,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = not DEBUG
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
 SECURE_SSL_REDIRECT = HTTPS
-SECURE_REDIRECT_EXEMPT = [r"^service/", r"^healthz", r"^readyz", r"^metrics"]
+SECURE_REDIRECT_EXEMPT = [r"^service/", r"^gateway/", r"^healthz", r"^readyz", r"^metrics"]
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS
 SECURE_PROXY_SSL_HEADER = (
@@ -326,7 +329,7 @@ SECURE_PROXY_SSL_HEADER = (
 X_FRAME_OPTIONS = "DENY"
 CORS_ALLOWED_ORIGINS = words("COGLEX_CORS_ORIGINS")
 CORS_ALLOW_CREDENTIALS = True
-CORS_URLS_REGEX = r"^/service/"
+CORS_URLS_REGEX = r"^/(service|gateway)/"
 CORS_ALLOW_HEADERS = [
     "accept",
     "content-type",

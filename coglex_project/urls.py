@@ -16,7 +16,9 @@ urlpatterns = [
     path("schema/", documentation.schema, name="schema"),
     path("docs/", documentation.Page.as_view(), name="docs"),
     path("admin/", admin.site.urls),
+    path("gateway/", include("gateway.kit.urls")),
     re_path(r"^service/", problems.page_not_found),
+    re_path(r"^gateway/", problems.page_not_found),
 ]
 
 handler400 = problems.bad_request

@@ -69,7 +69,8 @@ CoglexError
 │       ├── ScannerUnavailable  what is not known to be clean is not taken, and not served
 │       │   └── ScanRefused     the scanner answers, but not for this file
 │       ├── StorageFull         no space is left for files
-│       └── StoreUnavailable    where the files' bytes are does not answer
+│       ├── StoreUnavailable    where the files' bytes are does not answer
+│       └── ModuleUnavailable   an operator's module that could not be loaded
 ├── StripeUnavailable           Stripe does not answer, after several tries
 └── QueryTimeout                a database operation over its time limit
 """
@@ -559,6 +560,12 @@ class StoreUnavailable(Unavailable):
     code = "store_unavailable"
     title = "Store unavailable"
     default_detail = "The store of the files does not answer; try again."
+
+
+class ModuleUnavailable(Unavailable):
+    code = "module_unavailable"
+    title = "Module unavailable"
+    default_detail = "This module could not be loaded."
 
 
 class StripeUnavailable(CoglexError):

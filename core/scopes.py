@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from core.data.names import check_collection
 from core.errors import InvalidCollection, InvalidInput
 
-SERVICES = ("auth", "storage", "archive", "payment", "metrics")
+SERVICES = ("auth", "storage", "archive", "payment", "gateway", "metrics")
 ACTIONS = ("read", "write")
 
 

@@ -67,6 +67,8 @@ def is_running(pid: int) -> bool:
 class Served:
     """`manage.py serve --setup` in a process group of its own."""
 
+    root = ROOT
+
     def __init__(self, data_dir: Path, **more: str) -> None:
         self.data_dir, self.more = data_dir, more
         self.port = free_port()
@@ -74,7 +76,7 @@ class Served:
         with self.output.open("wb") as out:
             self.process = subprocess.Popen(
                 [sys.executable, "manage.py", "serve", "--setup"],
-                cwd=ROOT,
+                cwd=self.root,
                 env=environment(data_dir, PORT=str(self.port), **more),
                 stdout=out,
                 stderr=out,

@@ -69,7 +69,7 @@ class HasAPIKey(BasePermission):
         """Raise InsufficientScope unless the key has the scope."""
         reads = request.method in SAFE_METHODS or view.action in view.read_actions
         action = "read" if reads else "write"
-        require(principal, view.service, view.kwargs.get("collection"), action)
+        require(principal, view.service, view.resource, action)
 
 
 class HasAnyScope(HasAPIKey):
@@ -106,11 +106,32 @@ def require(principal: Principal, service: str, collection: str | None, action: 
         raise InsufficientScope(f"The API key lacks the scope {place[:100]}:{action}.")
 
 
+def is_guarded(view: object) -> bool:
+    """Whether one of the decorators below says who may call a plain view."""
+    return getattr(view, "guarded", False) is True
+
+
+def _guarded(view: View) -> View:
+    vars(view)["guarded"] = True
+    return view
+
+
+def public(view: View) -> View:
+    """Let everybody call a plain view."""
+
+    @wraps(view)
+    def opened(*args: Any, **kwargs: Any) -> HttpResponse:
+        return view(*args, **kwargs)
+
+    return _guarded(opened)
+
+
 def protected(service: str, collection: str | None = None) -> Callable[[View], View]:
     """Let a plain view be called only with an API key that has the scope: reading for GET and
     HEAD, else writing. ``carried.principal`` says who calls."""
 
     def decorate(view: View) -> View:
+        @_guarded
         @csrf_exempt  # A browser does not send the key on its own.
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -128,6 +149,7 @@ def authenticated(collection: str | None = None) -> Callable[[View], View]:
     request."""
 
     def decorate(view: View) -> View:
+        @_guarded
         @wraps(view)
         def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
             user = signed_in_user(request, collection)

@@ -24,6 +24,11 @@ class ServiceViewSet(ViewSet):
     read_actions: frozenset[str] = frozenset()
 
     @property
+    def resource(self) -> str | None:
+        """What of the service a scope may name: the collection in the path, if there is one."""
+        return self.kwargs.get("collection")
+
+    @property
     def default_response_headers(self) -> dict[str, str]:
         return {}
 

@@ -361,7 +361,11 @@ def test_the_openapi_document_is_valid_and_complete(client):
     document = json.loads(client.get("/schema").content)
     assert document["openapi"].startswith("3.1")
     validate(document)
-    assert {path: set(item) for path, item in document["paths"].items()} == dict(api_routes())
+    assert {
+        path: set(item)
+        for path, item in document["paths"].items()
+        if not path.startswith("/gateway/")
+    } == dict(api_routes())
     for item in document["paths"].values():
         for operation in item.values():
             assert {"summary", "description", "operationId", "tags"} <= set(operation)

@@ -1,0 +1,1 @@
+"""What modules are found, mounted and written with, and what they build on."""

@@ -1,0 +1,1 @@
+"""The module ${name}, at /gateway/${name}/."""

@@ -1,0 +1,5 @@
+"""The modules' routes."""
+
+from gateway.kit.mounting import mounted
+
+urlpatterns = mounted()

@@ -1,0 +1,1 @@
+"""An example module: customers order products; the shop sees what runs out."""
