@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from archive.filetypes import DEFAULT_TYPES
+from core import backends
 from core.addresses import address
 from core.http import openapi
 from core.logs import logging_config
@@ -254,37 +255,18 @@ TEMPLATES = [
         },
     }
 ]
-DATABASES: dict[str, dict[str, Any]] = {
-    "default": env.db_url("DATABASE_URL")
-    if text("DATABASE_URL")
-    else {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "coglex.sqlite3",
-        # Readers never wait for a writer, and a writer takes its lock before it reads.
-        "OPTIONS": {
-            "init_command": "PRAGMA journal_mode=WAL",
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-        },
-    }
+DATABASE_URL = text("DATABASE_URL")
+REDIS_URL = text("REDIS_URL")
+DATABASES = {
+    "default": backends.database(DATABASE_URL)
+    if DATABASE_URL
+    else backends.sqlite(DATA_DIR / "coglex.sqlite3")
 }
-if DATABASES["default"]["ENGINE"] == "django.db.backends.postgresql":
-    DATABASES["default"]["ENGINE"] = "core.postgresql"
-    # Seconds until a server that does not answer is given up, and milliseconds until a network is.
-    for option, value in (("connect_timeout", 3), ("tcp_user_timeout", 5000)):
-        DATABASES["default"].setdefault("OPTIONS", {}).setdefault(option, value)
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = 60
-    DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
-    "default": {
-        "BACKEND": "core.data.rediscache.RedisCache",
-        "LOCATION": text("REDIS_URL"),
-        "KEY_PREFIX": text("COGLEX_REDIS_PREFIX", "coglex"),
-    }
-    if text("REDIS_URL")
+    "default": backends.cache(REDIS_URL, prefix=text("COGLEX_REDIS_PREFIX", "coglex"))
+    if REDIS_URL
     else {"BACKEND": "core.data.cache.MongoCache"}
 }
 SILENCED_SYSTEM_CHECKS = [

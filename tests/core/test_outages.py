@@ -15,7 +15,7 @@ import pytest
 
 from core.outages import Outage
 from tests.daemons import OwnPostgreSQL, OwnRedis
-from tests.processes import ROOT, Served, environment, eventually
+from tests.processes import ROOT, Served, environment, eventually, free_port
 
 ASKED = ("ask_with_a_key", "sign_in", "sign_in_to_the_admin", "ask_if_ready")
 USER = {"_key": "ada@example.com", "_password": "seven tall mountains"}
@@ -255,3 +255,27 @@ def test_postgresql_answers_nothing(served, traffic, own_postgresql):
     eventually(traffic.is_served)
     assert traffic.faults == []
     assert traffic.slowest < 25
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [("apikeys", "list"), ("apikeys", "create", "x", "--scope", "*"), ("serve",)]
+)
+def test_a_command_without_postgresql_says_so_in_a_sentence(tmp_path, command, mongodb):
+    ran = subprocess.run(
+        [sys.executable, "manage.py", *command],
+        cwd=ROOT,
+        env=environment(
+            tmp_path / "var",
+            DATABASE_URL=f"postgres://u:hidden@127.0.0.1:{free_port()}/x",
+            MONGODB_URI=mongodb,
+            PORT=str(free_port()),
+        ),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert ran.returncode == 1
+    assert "CommandError: Django's database does not work: connection failed" in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "hidden" not in ran.stderr

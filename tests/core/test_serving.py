@@ -346,6 +346,11 @@ def test_without_its_secrets_it_does_not_start(tmp_path, name):
         ("WEB_WORKERS", "0", "WEB_WORKERS must be a whole number"),
         ("DJANGO_DEBUG", "perhaps", "DJANGO_DEBUG must be on or off"),
         ("SERVER_SECRET", "short", "SERVER_SECRET is too short"),
+        ("DATABASE_URL", "postgress://u:pw@db/x", "DATABASE_URL must be a URL such as postgres://"),
+        ("DATABASE_URL", "postgres://u:pw@db:x/x", "DATABASE_URL must be a URL such as"),
+        ("DATABASE_URL", "db.example.com", "DATABASE_URL must be a URL such as"),
+        ("REDIS_URL", "cache.example.com:6379", "REDIS_URL must be a URL such as redis://"),
+        ("REDIS_URL", "redis://a,http://:pw@b", "REDIS_URL must be a URL such as redis://"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(tmp_path, name, value, words):
@@ -353,6 +358,7 @@ def test_a_wrong_setting_is_one_sentence(tmp_path, name, value, words):
     assert ended.returncode != 0
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "pw" not in ended.stderr
 
 
 def test_another_mongodb_is_used_and_nothing_started(tmp_path, mongodb):
