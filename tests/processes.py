@@ -45,7 +45,7 @@ def free_port() -> int:
         return port
 
 
-def eventually(check: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value of ``check``, or AssertionError after a while."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -86,7 +86,7 @@ class Served:
         self.storage = f"{self.url}/service/storage/v1"
         self.http = httpx.Client(headers={"X-API-Key": SECRET}, timeout=30)
         try:
-            eventually(self.answers, 30)
+            eventually(self.answers)
         except AssertionError:
             self.stop()
             raise AssertionError(self.output.read_text()) from None

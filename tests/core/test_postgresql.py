@@ -78,9 +78,9 @@ def test_few_are_kept(sql, postgresql):
     def use(_):
         wrapper = connections["own"]
         backend(wrapper)
-        barrier.wait(10)
+        barrier.wait(60)
         wrapper.close()
-        barrier.wait(10)
+        barrier.wait(60)
 
     with ThreadPoolExecutor(10) as pool:
         list(pool.map(use, range(10)))
