@@ -7,16 +7,19 @@ BIN := $(VENV)/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test test-servers check bench clean
 
 help: ## Show what can be made
-	@grep -E '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1	/'
+	@grep -E '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## /  make \1	/'
 
 run: $(VENV)/run.stamp ## Serve the API on http://127.0.0.1:8000
 	@exec env COGLEX_MAKE_SECRETS=1 $(BIN)/python manage.py serve --setup
 
 test: $(VENV)/test.stamp ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-servers: $(VENV)/test.stamp ## Run the tests on PostgreSQL and Redis, where they answer
+	@$(BIN)/python -m tests.servers $(ARGS)
 
 check: $(VENV)/test.stamp ## Lint, type check, layers, migrations, deployment settings
 	@$(BIN)/ruff check .

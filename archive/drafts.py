@@ -88,7 +88,9 @@ def new_draft() -> Iterator[Draft]:
     """A draft for as long as the block runs; what was not moved away is removed at its end."""
     directory = incoming()
     with full_disk():
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        # Those above, which mkdir makes too, would be open to everybody on this machine.
+        for each in (directory.parent, directory):
+            each.mkdir(parents=True, exist_ok=True, mode=0o700)
     while True:
         path = directory / new_key()
         with full_disk():

@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import secrets
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from archive.filetypes import DEFAULT_TYPES
+from core import backends
 from core.addresses import address
 from core.http import openapi
 from core.logs import logging_config
@@ -51,19 +52,6 @@ def url(name: str, *schemes: str) -> str:
         known = " or ".join(f"{scheme}://" for scheme in schemes)
         raise ImproperlyConfigured(f"{name} must begin with {known}.")
     return value
-
-
-def database(url: str) -> dict[str, Any]:
-    """Django's form of a DATABASE_URL."""
-    try:
-        found = environ.Env.db_url_config(url) if "://" in url else {}
-    except ValueError:
-        found = {}
-    if "." not in found.get("ENGINE", ""):
-        raise ImproperlyConfigured(
-            "DATABASE_URL is no database's address, such as postgres://user:password@host/name."
-        )
-    return dict(found)
 
 
 def positive(name: str, default: int) -> int:
@@ -288,31 +276,17 @@ TEMPLATES = [
         },
     }
 ]
+DATABASE_URL = text("DATABASE_URL")
+REDIS_URL = text("REDIS_URL")
 DATABASES = {
-    "default": database(text("DATABASE_URL"))
-    if text("DATABASE_URL")
-    else {
-        "ENGINE": "django.db.backends.sqlite3",
-        "NAME": DATA_DIR / "coglex.sqlite3",
-        # Readers never wait for a writer, and a writer takes its lock before it reads.
-        "OPTIONS": {
-            "init_command": "PRAGMA journal_mode=WAL",
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-        },
-    }
+    "default": backends.database(DATABASE_URL)
+    if DATABASE_URL
+    else backends.sqlite(DATA_DIR / "coglex.sqlite3")
 }
-DATABASES["default"]["CONN_MAX_AGE"] = 60
-DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-REDIS_URL = url("REDIS_URL", "redis", "rediss", "unix")
 CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "coglex",
-    }
+    "default": backends.cache(REDIS_URL, prefix=text("COGLEX_REDIS_PREFIX", "coglex"))
     if REDIS_URL
     else {"BACKEND": "core.data.cache.MongoCache"}
 }

@@ -31,7 +31,7 @@ class Handler(WSGIHandler):
     """Django's, for requests as above, each in its turn; for API paths without what they cost.
 
     These get none of Django's signals about requests, whose receivers close connections to SQL:
-    few of them use any, and their threads look after their connections each second.
+    few of them use any (see ``core.connections``).
     """
 
     request_class = Request
@@ -47,6 +47,7 @@ class Handler(WSGIHandler):
         request = self.request_class(environ)
         response = self._middleware_chain(request)  # type: ignore[attr-defined]
         cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
+        connections.refresh()
         status = f"{response.status_code} {response.reason_phrase}"
         start_response(status, [*response.items(), *cookies])
         if response.streaming:

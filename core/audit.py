@@ -20,13 +20,15 @@ from core.times import aware, rfc3339
 
 SHOWN = ("action", "principal", "target", "outcome", "request_id", "address", "user_agent")
 _PAGE = 1000
+# Ids tell apart, and put in order, what has one time.
+_NEWEST_FIRST = (("at", -1), ("_id", -1))
 
 log = structlog.get_logger("coglex.audit")
 entries = Records("audit")
 
 entries.declare(("expires_at", 1), expires=True)
-entries.declare(("at", -1))
-entries.declare(("action", 1), ("at", -1))
+entries.declare(("at", -1), ("_id", -1))
+entries.declare(("action", 1), ("at", -1), ("_id", -1))
 
 
 def record(
@@ -57,7 +59,16 @@ def record(
         log.error("audit_not_written", action=action, target=target, code=error.code)
 
 
-def find(
+def find(*, limit: int = 100, skip: int = 0, **wanted: Any) -> list[dict[str, Any]]:
+    """Entries that fit, the newest first.
+
+    ``wanted`` holds ``action`` (one that ends in a dot stands for all that begin with it),
+    ``principal``, ``target``, ``outcome``, and the aware times ``since`` and, exclusive, ``until``.
+    """
+    return entries.find(_filter(**wanted), order=_NEWEST_FIRST, limit=limit, skip=skip)
+
+
+def _filter(
     *,
     action: str | None = None,
     principal: str | None = None,
@@ -65,13 +76,7 @@ def find(
     outcome: str | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
-    limit: int = 100,
-    skip: int = 0,
-) -> list[dict[str, Any]]:
-    """Entries that fit, the newest first; times are aware, ``until`` exclusive.
-
-    An action that ends in a dot stands for all that begin with it.
-    """
+) -> dict[str, Any]:
     wanted = {"principal": principal, "target": target, "outcome": outcome}
     chosen: dict[str, Any] = {name: value for name, value in wanted.items() if value}
     if action:
@@ -80,7 +85,7 @@ def find(
     span = {"$gte": since, "$lt": until}
     if span := {name: time for name, time in span.items() if time is not None}:
         chosen["at"] = span
-    return entries.find(chosen, order=[("at", -1), ("_id", -1)], limit=limit, skip=skip)
+    return chosen
 
 
 def get(entry_id: str) -> dict[str, Any]:
@@ -93,18 +98,19 @@ def get(entry_id: str) -> dict[str, Any]:
 
 def walk(**wanted: Any) -> Iterator[dict[str, Any]]:
     """All entries that fit, as ``find`` does, without holding them."""
-    until = wanted.pop("until", None)
-    # Entries of one millisecond come in the page that ends within it, and again in the next.
-    seen: set[Any] = set()
+    chosen = page = _filter(**wanted)
     while True:
-        found = find(**wanted, until=until, limit=_PAGE)
-        new = [entry for entry in found if entry["_id"] not in seen]
-        yield from new
-        if len(found) < _PAGE or not new:
+        found = entries.find(page, order=_NEWEST_FIRST, limit=_PAGE)
+        yield from found
+        if len(found) < _PAGE:
             return
-        last = aware(found[-1]["at"])
-        seen = {entry["_id"] for entry in found if aware(entry["at"]) == last}
-        until = last + timedelta(milliseconds=1)
+        page = {"$and": [chosen, _after(found[-1])]}
+
+
+def _after(entry: dict[str, Any]) -> dict[str, Any]:
+    """What comes after an entry, however many have its time; the first part bounds the index."""
+    at, entry_id = aware(entry["at"]), entry["_id"]
+    return {"at": {"$lte": at}, "$or": [{"at": {"$lt": at}}, {"_id": {"$lt": entry_id}}]}
 
 
 def count_by_action(*, since: datetime) -> dict[str, dict[str, int]]:

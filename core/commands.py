@@ -13,6 +13,7 @@ from time import monotonic
 from typing import Any, ClassVar
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as SQLError
 
 from core.data.embedded import EmbeddedError
 from core.data.encoding import dumps, loads
@@ -43,6 +44,12 @@ class DomainCommand(BaseCommand):
             raise CommandError(f"{error.detail} Is MONGODB_URI right?") from None
         except CoglexError as error:
             raise CommandError(f"{error.detail} {self.hint}".strip()) from None
+        except SQLError as error:
+            told = str(error).partition("\n")[0].rstrip(".")
+            raise CommandError(
+                f"Django's database does not work: {told}. Is DATABASE_URL right, and has "
+                "`manage.py migrate` been run?"
+            ) from None
 
     def say(self, options: Options, value: object, *lines: str) -> None:
         """Write ``value`` as JSON where that was asked for, else the lines."""

@@ -1,7 +1,8 @@
 """Connections to SQL of threads that serve API requests; called by the WSGI entry.
 
 Django looks after them at the beginning and the end of each request. Few API requests use SQL, so
-that here each thread looks every second: what is broken, or too old, is closed.
+that here only the threads that did look: those whose connections come from a pool give them back
+at once, others see each second whether theirs is broken, or too old.
 """
 
 from __future__ import annotations
@@ -10,29 +11,33 @@ import threading
 from time import monotonic
 from typing import Any
 
-from django.db import close_old_connections
+from django.db import close_old_connections, connections
 from django.db.backends.signals import connection_created
 from django.dispatch import receiver
 
 _EVERY_SECONDS = 1.0
+_NEVER = float("inf")
 
 
-class _Looked(threading.local):
+class _Looks(threading.local):
     """When this thread looks next; never, until it has a connection."""
 
-    next = float("inf")
+    next = _NEVER
 
 
-_looked = _Looked()
+_looks = _Looks()
 
 
 @receiver(connection_created)
-def _connected(sender: object, **_: Any) -> None:
-    _looked.next = monotonic() + _EVERY_SECONDS
+def _connected(sender: object, connection: Any, **_: Any) -> None:
+    kept = connection.settings_dict["CONN_MAX_AGE"] != 0
+    _looks.next = monotonic() + _EVERY_SECONDS if kept else 0.0
 
 
 def refresh() -> None:
     """Close this thread's connections that should not be used any more."""
-    if monotonic() >= _looked.next:
-        close_old_connections()
-        _looked.next = monotonic() + _EVERY_SECONDS
+    if monotonic() < _looks.next:
+        return
+    close_old_connections()
+    open_ = any(each.connection is not None for each in connections.all(initialized_only=True))
+    _looks.next = monotonic() + _EVERY_SECONDS if open_ else _NEVER

@@ -162,7 +162,7 @@ def _django_database() -> Iterator[Finding]:
         )
 
 
-@examines("cache", on_mongodb=True)
+@examines("cache", on_mongodb=not settings.REDIS_URL)
 def _cache() -> Iterator[Finding]:
     key = f"doctor-{os.getpid()}"
     try:

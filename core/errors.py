@@ -63,6 +63,7 @@ CoglexError
 │   ├── RateLimited
 │   └── Unavailable             a part does not answer
 │       ├── DatabaseUnavailable
+│       ├── CacheUnavailable    Redis, which counts requests
 │       ├── TransactionsUnavailable
 │       ├── PaymentsNotConfigured   there is no key for Stripe, or it is not a good one
 │       ├── ScannerUnavailable  what is not known to be clean is not taken, and not served
@@ -514,6 +515,12 @@ class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     title = "Database unavailable"
     default_detail = "The database does not answer; try again."
+
+
+class CacheUnavailable(Unavailable):
+    code = "cache_unavailable"
+    title = "Cache unavailable"
+    default_detail = "The cache, which counts requests, does not answer; try again."
 
 
 class TransactionsUnavailable(Unavailable):

@@ -133,6 +133,8 @@ def run(say: Say) -> None:
     metrics.reset()
     client.close()
     connection.close()
+    if connection.vendor == "postgresql":
+        connection.close_pool()  # type: ignore[attr-defined]
     # A fork would copy the locks of threads that do not exist in the worker.
     multiprocessing.set_start_method("spawn", force=True)
     resource_tracker.ensure_running()

@@ -1,7 +1,8 @@
 """Turns: how many requests of a worker compute at once, so that waiting ones hold up nobody.
 
 A worker has many more threads than turns. The WSGI entry takes a turn for each request; code that
-only waits (for a password's hash, a slow client, another server) gives it back for that time.
+only waits (for a password's hash, a slow client, another server) gives it back for that time. With
+the turn goes the thread's connection to PostgreSQL, so that a worker needs about one for each turn.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from django.db import connections
 
 TURNS = 4
 
@@ -54,20 +57,32 @@ def turn() -> Iterator[None]:
     try:
         yield
     finally:
-        _mine.held = False
-        _turns.release()
+        _leave()
+
+
+def is_held() -> bool:
+    """Whether this thread has a turn: it serves a request."""
+    return getattr(_mine, "held", False)
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
     """Give the turn to others while the body waits; without a turn, nothing."""
-    if not getattr(_mine, "held", False):
+    if not is_held():
         yield
         return
-    _mine.held = False
-    _turns.release()
+    _leave()
     try:
         yield
     finally:
         _turns.acquire()
         _mine.held = True
+
+
+def _leave() -> None:
+    for connection in connections.all(initialized_only=True):
+        # A transaction keeps its connection; SQLite has as many as there are threads.
+        if connection.vendor == "postgresql" and not connection.in_atomic_block:
+            connection.close()
+    _mine.held = False
+    _turns.release()

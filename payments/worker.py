@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as FutureTimeout
 
 import structlog
+from django.db import close_old_connections
 
 from core.errors import CoglexError
 from core.turns import waiting
@@ -48,6 +49,9 @@ def _process(event_id: str) -> bool:
         # It is in the ledger: it will be due again.
         log.warning("event_not_processed", event_id=event_id, code=error.code)
         return False
+    finally:
+        # What a receiver of the signals took; no request ends here.
+        close_old_connections()
 
 
 def submit(event_id: str) -> None:

@@ -10,11 +10,25 @@ from typing import Any
 import pytest
 from django.conf import settings
 from django.test import Client
+from pymongo import timeout
 
 from core.data import client as data_client
 from core.data import embedded, indexes
+from tests import servers
 
 _numbers = itertools.count(1)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Begin the run at the servers; pytest-xdist's workers are parts of one."""
+    if not hasattr(config, "workerinput"):
+        servers.claim()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End it, after the workers have ended."""
+    if not hasattr(config, "workerinput"):
+        servers.release()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,7 +49,9 @@ def collection() -> Iterator[str]:
     """The name of a collection that no other test uses."""
     name = f"c{next(_numbers)}"
     yield name
-    data_client.documents(name).drop()
+    # An operation that was given up may run on in the database, which waits for it.
+    with timeout(60):
+        data_client.documents(name).drop()
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -14,7 +15,11 @@ from typing import Any
 
 import httpx
 
+from tests import servers
+
 ROOT = Path(__file__).resolve().parent.parent
+# httpx tells of every request, and pytest would show it.
+logging.getLogger("httpx").setLevel(logging.WARNING)
 SECRET = "a-secret-for-processes-of-tests"
 
 
@@ -27,6 +32,7 @@ def environment(data_dir: Path, **more: str) -> dict[str, str]:
         "DJANGO_SECRET_KEY": "Zk3vQ9pT5mW8xR2yB6nL4cJ7hD1gF0sA",
         "SERVER_SECRET": SECRET,
         "COGLEX_DATA_DIR": str(data_dir),
+        **servers.own(data_dir),
         **more,
     }
 
@@ -39,7 +45,7 @@ def free_port() -> int:
         return port
 
 
-def eventually(check: Callable[[], Any], seconds: float = 20) -> Any:
+def eventually(check: Callable[[], Any], seconds: float = 60) -> Any:
     """The first true value of ``check``, or AssertionError after a while."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
@@ -64,7 +70,7 @@ class Served:
     root = ROOT
 
     def __init__(self, data_dir: Path, **more: str) -> None:
-        self.data_dir = data_dir
+        self.data_dir, self.more = data_dir, more
         self.port = free_port()
         self.output = data_dir.parent / f"{data_dir.name}-{self.port}.out"
         with self.output.open("wb") as out:
@@ -80,7 +86,7 @@ class Served:
         self.storage = f"{self.url}/service/storage/v1"
         self.http = httpx.Client(headers={"X-API-Key": SECRET}, timeout=30)
         try:
-            eventually(self.answers, 30)
+            eventually(self.answers)
         except AssertionError:
             self.stop()
             raise AssertionError(self.output.read_text()) from None

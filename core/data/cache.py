@@ -45,7 +45,7 @@ class MongoCache(BaseCache):
         return None if seconds is None else _now() + timedelta(seconds=float(seconds))
 
     def _entry(self, value: Any, timeout: Timeout) -> dict[str, Any]:
-        return {"value": _checked(value), "expires_at": self._expiry(timeout)}
+        return {"value": checked(value), "expires_at": self._expiry(timeout)}
 
     def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
         with translated():
@@ -135,7 +135,8 @@ def _alive() -> dict[str, Any]:
     return {"$or": [{"expires_at": None}, {"expires_at": {"$gt": _now()}}]}
 
 
-def _checked(value: Any) -> Any:
+def checked(value: Any) -> Any:
+    """The value, as it is; raises TypeError for one that a cache of ours cannot hold."""
     try:
         bson.encode({"value": value})
     except (BSONError, OverflowError) as error:

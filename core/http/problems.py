@@ -5,8 +5,11 @@ REST framework calls ``handle_exception``, Django's handlers and the middleware 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
+from functools import partial
 from http import HTTPStatus
+from types import UnionType
 from typing import Any
 
 import orjson
@@ -18,7 +21,7 @@ from django.core.exceptions import (
     RequestDataTooBig,
     SuspiciousOperation,
 )
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse, UnreadablePostError
 from rest_framework import exceptions as drf
 
@@ -27,6 +30,9 @@ from core.errors import CoglexError, FieldError, RetryLater
 from core.http.carried import AnyRequest, carried
 
 log = structlog.get_logger("coglex.problems")
+
+# PostgreSQL's code, see its documentation's appendix A.
+_READ_ONLY = "25006"
 
 STATUSES: dict[type[CoglexError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.BAD_REQUEST,
@@ -93,27 +99,45 @@ def _field(field: FieldError) -> dict[str, str]:
     }
 
 
+# What the others raise, and the domain's word for it; REST framework's 405 is named by its view.
+_FOREIGN: tuple[tuple[type[BaseException] | UnionType, Callable[[], CoglexError]], ...] = (
+    (Http404, errors.NotFound),
+    (RequestDataTooBig, errors.BodyTooLarge),
+    (
+        DisallowedHost,
+        partial(
+            errors.InvalidInput, "The Host header names a host that this server does not serve."
+        ),
+    ),
+    (SuspiciousOperation | BadRequest, errors.InvalidInput),
+    (
+        UnreadablePostError,
+        partial(errors.InvalidInput, "The body ended before its announced length."),
+    ),
+    (PermissionDenied | drf.PermissionDenied, errors.Forbidden),
+    (drf.MethodNotAllowed, errors.MethodNotAllowed),
+    (
+        DataError,
+        partial(errors.InvalidInput, "A value cannot be stored: it holds a NUL, or is too large."),
+    ),
+)
+
+
 def domain_error(error: BaseException) -> CoglexError | None:
     """The domain's error for one of Django's or REST framework's; None for a bug."""
     if isinstance(error, CoglexError):
         return error
-    if isinstance(error, Http404):
-        return errors.NotFound()
-    if isinstance(error, RequestDataTooBig):
-        return errors.BodyTooLarge()
-    if isinstance(error, DisallowedHost):
-        return errors.InvalidInput("The Host header names a host that this server does not serve.")
-    if isinstance(error, SuspiciousOperation | BadRequest):
-        return errors.InvalidInput()
-    if isinstance(error, UnreadablePostError):
-        return errors.InvalidInput("The body ended before its announced length.")
-    if isinstance(error, PermissionDenied | drf.PermissionDenied):
-        return errors.Forbidden()
-    if isinstance(error, drf.MethodNotAllowed):
-        return errors.MethodNotAllowed()
-    if isinstance(error, OperationalError | InterfaceError):
+    if _is_outage(error):
         return errors.DatabaseUnavailable()
-    return None
+    return next((made() for kind, made in _FOREIGN if isinstance(error, kind)), None)
+
+
+def _is_outage(error: BaseException) -> bool:
+    """Whether Django's database does not do its work now; a standby refuses to write."""
+    refused = isinstance(error, DatabaseError) and (
+        getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
+    )
+    return refused or isinstance(error, OperationalError | InterfaceError)
 
 
 def respond(error: BaseException, request: AnyRequest) -> HttpResponse:
@@ -121,7 +145,9 @@ def respond(error: BaseException, request: AnyRequest) -> HttpResponse:
     known = domain_error(error)
     if known is None:
         log.error("unexpected_error", exc_info=error)
-    elif isinstance(error, OperationalError | InterfaceError):
+    elif isinstance(error, DataError):
+        log.warning("sql_refused_value", exc_info=error)
+    elif _is_outage(error):
         log.error("sql_unavailable", error=type(error).__name__)
     return problem(known or CoglexError(), carried(request).request_id)
 
@@ -150,5 +176,7 @@ def page_not_found(request: HttpRequest, exception: Exception | None = None) -> 
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's handler500; what was raised is in Django's own log record."""
-    return problem(CoglexError(), carried(request).request_id)
+    """Django's handler500, called while what was raised is handled; its log has the traceback."""
+    error = sys.exception()
+    known = domain_error(error) if error else None
+    return problem(known or CoglexError(), carried(request).request_id)

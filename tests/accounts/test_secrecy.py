@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
+from contextlib import suppress
 from io import StringIO
 from urllib.parse import quote
 
@@ -11,10 +14,13 @@ import pytest
 import structlog
 from django.core.management import CommandError, call_command
 
-from core import audit
+from core import audit, slow
+from core.data import monitoring
+from core.data.client import internal
 from core.data.encoding import dumps
 from tests.accounts.conftest import PASSWORD, Person, record_of
 from tests.conftest import APIClient
+from tests.processes import ROOT, Served, environment
 
 pytestmark = pytest.mark.django_db
 
@@ -79,11 +85,31 @@ def exported(people, directory):
             call_command("export", name, "-o", str(directory / "x.ndjson"), stdout=out)
     call_command("collections", "list", stdout=out)
     call_command("audit", "list", "--json", stdout=out)
+    for form in ("ndjson", "csv"):
+        path = directory / f"audit.{form}"
+        call_command("audit", "export", "--format", form, "-o", str(path), stdout=out)
+    # What the database was asked, as it is kept for proposals and examinations.
+    slow.keep()
     call_command("indexes", "suggest", stdout=out)
+    for arguments in ((), ("--json",)):
+        with suppress(CommandError):
+            call_command("doctor", *arguments, stdout=out)
     yield out.getvalue()
+    yield str(list(internal("slow_operations").find()))
     yield from (path.read_text() for path in directory.iterdir())
 
 
+@pytest.fixture
+def all_is_slow(settings):
+    """Every operation of the database is logged, and kept with its shape."""
+    before, settings.COGLEX_SLOW_MS = settings.COGLEX_SLOW_MS, 0
+    yield
+    settings.COGLEX_SLOW_MS = before
+    monitoring.take_slow()
+    internal("slow_operations").delete_many({})
+
+
+@pytest.mark.usefixtures("all_is_slow")
 def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog, tmp_path):
     caplog.set_level(logging.DEBUG)
     app = Person("header", people)
@@ -101,6 +127,9 @@ def test_the_hash_is_nowhere(people, admin_client, settings, capfd, caplog, tmp_
     assert len(said) > 30
     assert "ada@example.com" in "".join(said)
     everything = "\n".join(said)
+    assert "slow_operation" in everything
+    for name in ("audit.ndjson", "audit.csv"):
+        assert "auth.signin" in (tmp_path / name).read_text()
     for stored in set(hashes):
         secret = stored.removeprefix("bcrypt_sha256$$2b$04$")
         assert len(secret) == 53
@@ -129,6 +158,63 @@ def test_a_fault_while_signing_in_shows_no_hash(people, monkeypatch, capfd):
         assert part not in logged
         assert part not in answer.content.decode()
     assert PASSWORD not in logged
+
+
+@pytest.mark.slow
+def test_the_hash_is_in_nothing_that_a_server_and_its_commands_write(tmp_path):
+    """The metrics of real workers, their log, and what operators ask and export beside them."""
+    served = Served(tmp_path / "var", COGLEX_SLOW_MS="1", COGLEX_LOG_LEVEL="DEBUG")
+    read = (
+        "import django; django.setup()\n"
+        "from accounts import records\n"
+        "print(records.by_key('people', 'ada@example.com')['password'])"
+    )
+    commands = (
+        ("doctor",),
+        ("doctor", "--json"),
+        ("export", "-o", "backup", "--json"),
+        ("audit", "export"),
+        ("audit", "export", "--format", "csv"),
+        ("users", "show", "people", "ada@example.com", "--json"),
+    )
+
+    def run(*arguments):
+        return subprocess.run(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=environment(
+                served.data_dir, DJANGO_SETTINGS_MODULE="coglex_project.settings", **served.more
+            ),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    try:
+        auth = f"{served.url}/service/auth/v1"
+        who = {"_key": "ada@example.com", "_password": PASSWORD}
+        served.http.post(f"{auth}/signup/people/", json=who).raise_for_status()
+        for password, status in ((PASSWORD, 200), ("wrong horse", 401)):
+            answer = served.http.post(f"{auth}/signin/people/", json={**who, "_password": password})
+            assert answer.status_code == status
+        stored = run("-c", read).stdout.strip()
+        commands = [
+            [str(tmp_path / "backup") if word == "backup" else word for word in each]
+            for each in commands
+        ]
+        ran = [run("manage.py", *each) for each in commands]
+        said = "\n".join(each.stdout + each.stderr for each in ran)
+        shown = served.http.get(f"{served.url}/metrics").text
+    finally:
+        served.stop()
+    said += shown + served.output.read_text()
+    said += "".join(path.read_text() for path in (tmp_path / "backup").rglob("*") if path.is_file())
+    assert 'route="service/auth/v1/signin/<str:collection>/"' in shown
+    assert "auth.signin" in said
+    secret = stored.removeprefix("bcrypt_sha256$$2b$12$")
+    assert len(secret) == 53
+    assert [part for part in parts(secret) if part in said] == []
+    assert PASSWORD not in said
 
 
 def test_log_lines_mask_what_is_named_like_a_secret(capfd):

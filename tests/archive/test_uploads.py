@@ -103,6 +103,13 @@ def test_names_are_made_safe(api, directory, written, name):
     assert kept[0].stat().st_mode & 0o777 == 0o600
 
 
+def test_nobody_else_on_this_machine_can_enter_the_files_directory(api, directory):
+    api.upload(b"hello", "a.txt")
+    made = [directory, *(each for each in directory.rglob("*") if each.is_dir())]
+    assert {each.stat().st_mode & 0o777 for each in made} == {0o700}
+    assert len(made) >= 3
+
+
 def test_metadata_may_hold_whatever_a_document_may(api):
     metadata = {"at": {"$date": "2026-01-31T12:00:00.000Z"}, "tags": ["a", {"b": None}], "_x": 1.5}
     assert api.kept(metadata=metadata)["metadata"] == {

@@ -7,11 +7,13 @@ import io
 import json
 import sys
 import types
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.management import CommandError, call_command
 
 from core import audit
+from core.data import indexes
 from core.data.client import internal
 from tests.conftest import sign_in_operator
 
@@ -90,14 +92,43 @@ def test_the_csv_is_safe_in_spreadsheets(admin_client):
     assert json.loads(rows[-1]["details"]) == {"count": 0}
 
 
-def test_the_walk_loses_and_repeats_nothing_where_many_have_one_time(monkeypatch):
+@pytest.mark.parametrize("times", [1, 3, 61], ids=["one time", "three times", "a time each"])
+def test_the_walk_loses_and_repeats_nothing_however_many_have_one_time(monkeypatch, times):
     monkeypatch.setattr(audit, "_PAGE", 7)
-    # Twelve times, each of at most six entries.
-    number = {"$toLong": {"$mod": [{"$ifNull": ["$details.count", 0]}, 12]}}
-    internal("audit").update_many({}, [{"$set": {"at": {"$toDate": number}}}])
-    internal("audit").delete_many({"target": {"$in": ["t1", "t2"]}})
-    found = [entry["_id"] for entry in audit.walk()]
-    assert len(found) == len(set(found)) == internal("audit").count_documents({})
+    ids = [entry["_id"] for entry in internal("audit").find({}, {"_id": 1})]
+    assert len(ids) == 61
+    for number, each in enumerate(ids):
+        at = datetime(2026, 1, 1, 12, tzinfo=UTC) + timedelta(milliseconds=number % times)
+        internal("audit").update_one({"_id": each}, {"$set": {"at": at}})
+    walked = [(entry["at"], entry["_id"]) for entry in audit.walk()]
+    assert walked == sorted(set(walked), reverse=True)
+    assert {each for _, each in walked} == set(ids)
+    assert [each for _, each in walked] == [each["_id"] for each in audit.find(limit=100)]
+
+
+def test_the_walk_keeps_to_what_was_asked_for_on_every_page(monkeypatch):
+    monkeypatch.setattr(audit, "_PAGE", 7)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    internal("audit").update_many({"target": {"$ne": "t7"}}, {"$set": {"at": noon}})
+    later = noon + timedelta(milliseconds=1)
+    assert len(list(audit.walk(action="test.did", since=noon, until=later))) == 59
+    assert list(audit.walk(until=noon)) == []
+
+
+def test_pages_of_the_walk_are_read_from_an_index(monkeypatch):
+    """Sorting a year of entries for each page would take the database's memory and time."""
+    indexes.ensure_indexes()
+    last = audit.find(limit=1)[0]
+    for chosen in ({}, {"action": "test.did"}):
+        page = {"$and": [chosen, audit._after(last)]}
+        found = internal("audit").find(page).sort(list(audit._NEWEST_FIRST)).limit(7)
+        assert "SORT" not in stages(found.explain()["queryPlanner"]["winningPlan"])
+
+
+def stages(plan):
+    """The names of a plan's stages."""
+    inner = [plan["inputStage"]] if "inputStage" in plan else plan.get("inputStages", [])
+    return {plan["stage"]}.union(*(stages(each) for each in inner))
 
 
 def test_the_command_exports_to_a_file_or_out(tmp_path, monkeypatch):

@@ -107,7 +107,7 @@ def plant_no_operator(healthy):
 def plant_no_cache(settings):
     settings.CACHES = {
         "default": {
-            "BACKEND": "django.core.cache.backends.redis.RedisCache",
+            "BACKEND": "core.data.rediscache.RedisCache",
             "LOCATION": f"redis://127.0.0.1:{free_port()}",
         }
     }

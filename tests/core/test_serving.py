@@ -339,7 +339,9 @@ def test_a_taken_port_is_one_sentence(tmp_path):
     ],
 )
 def test_an_address_it_cannot_have_is_one_sentence(tmp_path, host, port, words):
-    ended = serve(tmp_path / "var", "--setup", HOST=host, PORT=port)
+    # What is served beyond this machine without https is warned of beside.
+    https = {"COGLEX_HTTPS": "on", "COGLEX_PUBLIC_URL": "https://api.example.com"}
+    ended = serve(tmp_path / "var", "--setup", HOST=host, PORT=port, **https)
     assert ended.returncode != 0
     assert words in ended.stderr
     assert ended.stderr.count("\n") == 1
@@ -367,6 +369,11 @@ def test_without_its_secrets_it_does_not_start(tmp_path, name):
         ("WEB_WORKERS", "0", "WEB_WORKERS must be a whole number"),
         ("DJANGO_DEBUG", "perhaps", "DJANGO_DEBUG must be on or off"),
         ("SERVER_SECRET", "short", "SERVER_SECRET is too short"),
+        ("DATABASE_URL", "postgress://u:pw@db/x", "DATABASE_URL must be a URL such as postgres://"),
+        ("DATABASE_URL", "postgres://u:pw@db:x/x", "DATABASE_URL must be a URL such as"),
+        ("DATABASE_URL", "db.example.com", "DATABASE_URL must be a URL such as"),
+        ("REDIS_URL", "cache.example.com:6379", "REDIS_URL must be a URL such as redis://"),
+        ("REDIS_URL", "redis://a,http://:pw@b", "REDIS_URL must be a URL such as redis://"),
     ],
 )
 def test_a_wrong_setting_is_one_sentence(tmp_path, name, value, words):
@@ -374,6 +381,7 @@ def test_a_wrong_setting_is_one_sentence(tmp_path, name, value, words):
     assert ended.returncode != 0
     assert words in ended.stderr
     assert "Traceback" not in ended.stderr
+    assert "pw" not in ended.stderr
 
 
 def test_another_mongodb_is_used_and_nothing_started(tmp_path, mongodb):

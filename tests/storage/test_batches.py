@@ -175,7 +175,8 @@ def test_a_batch_of_another_form_is_refused(api, body):
     assert_problem(api.send("POST", ROOT, body), 400, "invalid_request")
 
 
-def test_a_batch_has_at_most_a_thousand_operations(run, collection, documents):
+def test_a_batch_has_at_most_a_thousand_operations(run, collection, documents, settings):
+    settings.COGLEX_QUERY_TIMEOUT_MS = 60_000
     one = {"op": "insert", "collection": collection, "document": {}}
     assert_problem(run(*[one] * 1001), 400, "invalid_request")
     assert documents.count_documents({}) == 0

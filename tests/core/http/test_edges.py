@@ -6,13 +6,13 @@ import json
 import re
 
 import pytest
+from django.core.cache import cache
 from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import get_resolver
 from rest_framework.permissions import AllowAny
 from rest_framework.test import APIRequestFactory
 
-from core.data.client import internal
 from core.errors import InsufficientScope, MissingAPIKey, NotSignedIn
 from core.http import limits, signed_in
 from core.http.addresses import client_address
@@ -156,9 +156,9 @@ class TestLimits:
     @pytest.fixture(autouse=True)
     def limited(self, settings):
         settings.COGLEX_RATE_API_KEY = "3/h"
-        internal("cache").delete_many({})
+        cache.clear()
         yield
-        internal("cache").delete_many({})
+        cache.clear()
 
     def test_requests_over_the_rate_are_429(self, api):
         answers = [api.get(BASE) for _ in range(5)]

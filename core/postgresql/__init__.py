@@ -1,0 +1,1 @@
+"""Django's PostgreSQL with connections that threads share; named in settings.DATABASES."""
