@@ -46,13 +46,20 @@ def test_all_workers_are_counted_by_route_template(tmp_path):
             assert served.http.put(url, json={}).status_code == 201
         served.http.get(f"{served.url}/service/nothing")
         served.http.request("BREW", f"{served.url}/healthz")
-        answer = served.http.get(f"{served.url}/metrics")
+        template = "service/storage/v1/<str:collection>/<str:key>/"
+
+        def complete():
+            # Workers write their figures down every second.
+            answer = served.http.get(f"{served.url}/metrics")
+            seen = counts(answer.text)
+            all_ = seen.get(("PUT", template, "201")) == 20 and ("GET", "^service/", "404") in seen
+            return answer if all_ else None
+
+        answer = eventually(complete)
     finally:
         served.stop()
     assert answer.headers["Content-Type"] == metrics.CONTENT_TYPE
     seen = counts(answer.text)
-    template = "service/storage/v1/<str:collection>/<str:key>/"
-    assert seen["PUT", template, "201"] == 20
     assert seen["GET", "^service/", "404"] == 1
     assert [key for key in seen if key[0] == "other"], seen
     assert "secret-name" not in answer.text
