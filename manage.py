@@ -6,12 +6,18 @@ from __future__ import annotations
 import os
 import sys
 
-from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
-
 
 def main() -> None:
     """Run a command; a setting that is missing or wrong is one sentence, not a traceback."""
+    if sys.argv[1:] == ["supervise"]:
+        # What `serve` becomes: it needs no Django.
+        from core import supervisor
+
+        supervisor.main()
+        return
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.management import execute_from_command_line
+
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coglex_project.settings")
     try:
         execute_from_command_line(sys.argv)

@@ -151,7 +151,7 @@ def _sent_elsewhere(record: Record, headers: dict[str, str]) -> HttpResponseBase
     if settings.COGLEX_ARCHIVE_ACCEL_REDIRECT and isinstance(found, stores.DiskStore):
         prefix = settings.COGLEX_ARCHIVE_ACCEL_REDIRECT.rstrip("/")
         return HttpResponse(headers={**headers, "X-Accel-Redirect": f"{prefix}/{name}"})
-    if settings.COGLEX_ARCHIVE_S3_REDIRECT and isinstance(found, stores.S3Store):
+    if settings.COGLEX_ARCHIVE_S3_REDIRECT and hasattr(found, "presigned_url"):
         url = found.presigned_url(
             name,
             content_type=headers["Content-Type"],

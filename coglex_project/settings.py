@@ -17,7 +17,7 @@ from django.core.exceptions import ImproperlyConfigured
 from archive.filetypes import DEFAULT_TYPES
 from core import backends
 from core.addresses import address
-from core.http import openapi
+from core.http.components import COMPONENTS
 from core.logs import logging_config
 from gateway.kit import modules
 
@@ -199,7 +199,7 @@ ARCHIVE_STORES = {
     },
     "gridfs": {"BACKEND": "archive.stores.GridFSStore"},
     "s3": {
-        "BACKEND": "archive.stores.S3Store",
+        "BACKEND": "archive.s3.S3Store",
         "OPTIONS": {
             "bucket_name": COGLEX_ARCHIVE_S3_BUCKET,
             "endpoint_url": text("COGLEX_ARCHIVE_S3_ENDPOINT") or None,
@@ -388,9 +388,12 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
     "SECURITY": [{"ApiKey": []}],
-    "APPEND_COMPONENTS": openapi.COMPONENTS,
+    "APPEND_COMPONENTS": COMPONENTS,
     "POSTPROCESSING_HOOKS": ["core.http.openapi.without_last_slash"],
-    "PREPROCESSING_HOOKS": ["storage.schema.documented_endpoints"],
+    "PREPROCESSING_HOOKS": [
+        "core.http.openapi.describe_actions",
+        "storage.schema.documented_endpoints",
+    ],
 }
 
 # --- logs ----------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ urlpatterns = [
     path("readyz/", health.readyz),
     path("metrics/", health.show_metrics),
     path("schema/", documentation.schema, name="schema"),
-    path("docs/", documentation.Page.as_view(), name="docs"),
+    path("docs/", documentation.page, name="docs"),
     path("admin/", admin.site.urls),
     path("gateway/", include("gateway.kit.urls")),
     re_path(r"^service/", problems.page_not_found),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import secrets
 from urllib.parse import urlsplit
 
-import requests
 from django.conf import settings
 
 from core.demo import Holding, Part, Seen
@@ -86,6 +85,8 @@ def _subscribe(email: str, by: str) -> None:
 def _ask(method: str, url: str, data: dict[str, str] | None = None) -> None:
     """Speak with the stand-in, as people and Stripe's own pages do."""
     key = {"Authorization": f"Bearer {settings.STRIPE_SECRET_KEY}"}
+    import requests
+
     try:
         requests.request(
             method, url, data=data, headers=key, timeout=_SECONDS, allow_redirects=False

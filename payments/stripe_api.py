@@ -1,5 +1,7 @@
 """Stripe's API: the only module that imports ``stripe``. Plain values in, plain values out.
 
+It is imported when it is first needed: servers without payments do without its 8 MB.
+
 Called by the modules of this service. Raises PaymentsNotConfigured, PaymentRefused, CardDeclined,
 StripeObjectNotFound and StripeUnavailable.
 Source: https://docs.stripe.com/api
@@ -10,9 +12,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import stripe
 import structlog
 from django.conf import settings
 
@@ -25,6 +26,9 @@ from core.errors import (
     StripeUnavailable,
 )
 from core.turns import waiting
+
+if TYPE_CHECKING:
+    import stripe
 
 log = structlog.get_logger("coglex.payments")
 
@@ -64,6 +68,8 @@ def require_configured() -> None:
 
 @lru_cache(maxsize=4)
 def _connected(key: str, base: str, timeout: int, retries: int) -> stripe.StripeClient:
+    import stripe
+
     addresses: Any = {"api": base} if base else {}
     return stripe.StripeClient(
         key,
@@ -128,6 +134,8 @@ def list_all(kind: str, **params: object) -> Iterator[Object]:
 
 def _asked(call: Callable[[], Any]) -> Object:
     """The answer to a call as plain values; Stripe's errors in the domain's words."""
+    import stripe
+
     try:
         with waiting():
             answered = call()
@@ -169,6 +177,8 @@ def verified_event(payload: bytes, signature: str) -> Object:
 
     Any of the configured secrets may have signed, so that they can be changed without a gap.
     """
+    import stripe
+
     for secret in settings.STRIPE_WEBHOOK_SECRETS:
         try:
             stripe.WebhookSignature.verify_header(payload, signature, secret, _TOLERANCE_SECONDS)

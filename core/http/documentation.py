@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from threading import Lock
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views.decorators.http import require_safe
-from drf_spectacular.generators import SchemaGenerator
-from drf_spectacular.renderers import OpenApiJsonRenderer
-from drf_spectacular.views import SpectacularSwaggerSplitView
-from rest_framework.permissions import AllowAny
 
+_making = Lock()
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
@@ -20,9 +17,18 @@ _POLICY = (
 )
 
 
-@cache
 def openapi_document() -> bytes:
     """The OpenAPI 3.1 document as JSON; it cannot change while the process runs."""
+    with _making:
+        return _made()
+
+
+@cache
+def _made() -> bytes:
+    # Only here: few workers are ever asked, and it is large.
+    from drf_spectacular.generators import SchemaGenerator
+    from drf_spectacular.renderers import OpenApiJsonRenderer
+
     document = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
     rendered: bytes = OpenApiJsonRenderer().render(document)
     return rendered
@@ -34,12 +40,10 @@ def schema(request: HttpRequest) -> HttpResponse:
     return HttpResponse(openapi_document(), content_type="application/json")
 
 
-class Page(SpectacularSwaggerSplitView):
+def page(request: HttpRequest) -> HttpResponseBase:
     """Swagger UI from this server's own files; its script is this path with ``?script=``."""
+    from core.http.swagger import Page
 
-    permission_classes = [AllowAny]
-
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        response = super().dispatch(request, *args, **kwargs)
-        response["Content-Security-Policy"] = _POLICY
-        return response
+    response = Page.as_view()(request)
+    response["Content-Security-Policy"] = _POLICY
+    return response

@@ -1,6 +1,6 @@
 """Pieces of the OpenAPI document that every service uses; plain data and small builders.
 
-Read by settings (components) and by each service's ``schema`` module.
+Read by each service's ``schema`` module.
 """
 
 from __future__ import annotations
@@ -23,59 +23,8 @@ Action = TypeVar("Action", bound=Callable[..., object])
 DOCUMENT: Schema = {"$ref": "#/components/schemas/Document"}
 PROBLEM: Schema = {"$ref": "#/components/schemas/Problem"}
 
-COMPONENTS: Schema = {
-    "securitySchemes": {
-        "ApiKey": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "X-API-Key",
-            "description": "The server's secret, or a managed key with scopes.",
-        },
-        "Session": {
-            "type": "apiKey",
-            "in": "header",
-            "name": "X-Session-Token",
-            "description": "From the answer to a sign-in; browsers may use the cookie instead.",
-        },
-    },
-    "schemas": {
-        "Document": {
-            "type": "object",
-            "description": (
-                "A JSON object. Values that JSON lacks are MongoDB Extended JSON v2: $oid, $date, "
-                "$numberLong, $numberInt, $numberDouble, $numberDecimal, $binary, $uuid."
-            ),
-            "additionalProperties": True,
-            "examples": [{"_id": "665f1d2ab7e4c81f9a3d5e70", "name": "Ada", "age": 36}],
-        },
-        "Problem": {
-            "type": "object",
-            "description": "What went wrong (RFC 9457).",
-            "required": ["type", "title", "status", "detail", "code", "request_id"],
-            "properties": {
-                "type": {"type": "string", "format": "uri-reference"},
-                "title": {"type": "string"},
-                "status": {"type": "integer", "minimum": 400, "maximum": 599},
-                "detail": {"type": "string"},
-                "code": {"type": "string", "pattern": "^[a-z0-9_]+$"},
-                "request_id": {"type": "string"},
-                "errors": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["code", "detail"],
-                        "properties": {
-                            "pointer": {"type": "string", "description": "JSON Pointer"},
-                            "parameter": {"type": "string"},
-                            "code": {"type": "string"},
-                            "detail": {"type": "string"},
-                        },
-                    },
-                },
-            },
-        },
-    },
-}
+# Actions and their descriptions, in the order in which they were decorated.
+_waiting: list[tuple[Callable[..., object], Callable[[Any], Any]]] = []
 
 _PROBLEMS: dict[int, tuple[str, str]] = {
     400: ("Malformed or refused input", "invalid_query"),
@@ -236,7 +185,7 @@ def operation(
     if body is not None:
         errors = (*errors, 413, 415)
     examples = [OpenApiExample("example", value=example, request_only=True)] if example else []
-    decorate: Callable[[Action], Action] = extend_schema(
+    described = extend_schema(
         operation_id=name,
         summary=summary,
         description=description,
@@ -248,4 +197,18 @@ def operation(
         auth=auth,
         methods=methods,
     )
+
+    def decorate(action: Action) -> Action:
+        _waiting.append((action, described))
+        return action
+
     return decorate
+
+
+def describe_actions(endpoints: list[Any]) -> list[Any]:
+    """Describe what was decorated, when the document is made: few workers are ever asked for it,
+    and what it takes is large. A hook of drf-spectacular."""
+    while _waiting:
+        action, described = _waiting.pop(0)
+        described(action)
+    return endpoints

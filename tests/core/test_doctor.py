@@ -134,7 +134,7 @@ def plant_open_files(settings, tmp_path):
 def plant_no_bucket(settings):
     settings.COGLEX_ARCHIVE_STORE = "s3"
     backend = {
-        "BACKEND": "archive.stores.S3Store",
+        "BACKEND": "archive.s3.S3Store",
         "OPTIONS": {
             "bucket_name": "b",
             "endpoint_url": f"http://127.0.0.1:{free_port()}",

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import serving
+from core import supervisor
 from tests.deployment.shipped import (
     COMPOSE,
     DEPLOY,
@@ -55,8 +55,8 @@ def test_each_container_can_do_little(name):
 
 def test_containers_are_given_longer_to_stop_than_the_server_needs():
     grace = int(COMPOSE["services"]["coglex"]["stop_grace_period"].removesuffix("s"))
-    assert grace > serving.STOP_SECONDS
-    assert int(re.search(r"TimeoutStopSec=(\d+)", UNIT)[1]) > serving.STOP_SECONDS + 30
+    assert grace > supervisor.STOP_SECONDS
+    assert int(re.search(r"TimeoutStopSec=(\d+)", UNIT)[1]) > supervisor.STOP_SECONDS + 30
 
 
 def test_the_proxy_is_trusted_and_nobody_else():

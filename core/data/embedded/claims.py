@@ -36,20 +36,21 @@ _claims: dict[Path, _Claim] = {}
 _lock = threading.Lock()
 
 
-def attach(data_dir: Path, *, test_commands: bool = False) -> str:
+def attach(data_dir: Path, *, test_commands: bool = False, asking: bool = True) -> str:
     """Use the server of this data directory until ``release``, starting it if need be.
 
-    Returns its URI. Cheap when this process uses it already. Raises EmbeddedError.
+    Returns its URI. Cheap when this process uses it already. One that runs is asked whether it
+    takes writes, unless ``asking`` is off. Raises EmbeddedError.
     """
     root = data_dir / "mongodb"
     with _lock:
         if root not in _claims:
             server = Server(root, test_commands)
-            _claims[root] = _Claim(server, _claim(server))
+            _claims[root] = _Claim(server, _claim(server, asking=asking))
         return _claims[root].server.uri
 
 
-def _claim(server: Server) -> int:
+def _claim(server: Server, *, asking: bool) -> int:
     try:
         server.root.mkdir(parents=True, exist_ok=True, mode=0o700)
         server.root.chmod(0o700)
@@ -59,17 +60,17 @@ def _claim(server: Server) -> int:
         users = _open(server.root / "users.lock")
         fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            _ensure_running(server)
+            _ensure_running(server, asking=asking)
         except BaseException:
             _leave(server, users)
             raise
     return users
 
 
-def _ensure_running(server: Server) -> None:
+def _ensure_running(server: Server, *, asking: bool = True) -> None:
     """Start the server, or take over one that lives; called under the start lock."""
     if server.is_alive():
-        if server.is_reachable() and server.wait_until_primary():
+        if server.is_reachable() and (not asking or server.wait_until_primary()):
             return
         server.stop()
     server.start()
@@ -116,7 +117,7 @@ def _is_unused(server: Server) -> bool:
 def supervise(data_dir: Path) -> Iterator[str]:
     """Use the server, and start it again whenever it dies, until the block ends."""
     root = data_dir / "mongodb"
-    uri = attach(data_dir)
+    uri = attach(data_dir, asking=False)
     server = _claims[root].server
     ended = threading.Event()
     watch = threading.Thread(target=_watch, args=(server, ended), name="mongod-watch", daemon=True)

@@ -18,11 +18,11 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from pymongo import MongoClient
-from pymongo.errors import OperationFailure, PyMongoError
+if TYPE_CHECKING:
+    from pymongo import MongoClient
 
 START_SECONDS = 60
 STOP_SECONDS = 30
@@ -199,6 +199,10 @@ class Server:
 
     def _ask(self) -> bool:
         """One try to reach it; makes it a replica set of one, under its present path."""
+        # Only here: the server's parent process seldom asks, and the driver is large.
+        from pymongo import MongoClient
+        from pymongo.errors import PyMongoError
+
         client: MongoClient[dict[str, Any]] = MongoClient(
             self.uri, serverSelectionTimeoutMS=1000, socketTimeoutMS=10_000
         )
@@ -214,6 +218,8 @@ class Server:
         return False
 
     def _configure(self, client: MongoClient[dict[str, Any]]) -> None:
+        from pymongo.errors import OperationFailure
+
         members = [{"_id": 0, "host": str(self.socket)}]
         try:
             config = client.admin.command("replSetGetConfig")["config"]

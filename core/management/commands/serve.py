@@ -11,6 +11,7 @@ from django.db import OperationalError
 from core import serving
 from core.data.embedded import EmbeddedError
 from core.errors import CoglexError
+from core.supervisor import interrupt_once
 
 
 class Command(BaseCommand):
@@ -26,7 +27,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        serving.interrupt_once()
+        interrupt_once()
         try:
             serving.check_port(settings.HOST, settings.PORT)
             self.check()
@@ -35,7 +36,7 @@ class Command(BaseCommand):
                     serving.set_up(self._say)
                 else:
                     serving.require_tables()
-                serving.run(self._say)
+                serving.run()
         except (serving.CannotServe, EmbeddedError) as error:
             raise CommandError(str(error)) from None
         except OperationalError as error:
