@@ -108,7 +108,8 @@ class Traffic:
         self.password = re.search(r"admin, password (\S+)", served.output.read_text())[1]
         with self.client() as client:
             client.post("/service/auth/v1/signup/people/", json=USER)
-        self.got = Counter()
+        self._got = Counter()
+        self._lock = threading.Lock()
         self.faults = []
         self._ending = threading.Event()
         asked = [getattr(self, name) for name in ASKED * 2]
@@ -134,7 +135,8 @@ class Traffic:
                 self._note(ask.__name__, ask(client))
 
     def _note(self, name, answer):
-        self.got[name, answer.status_code] += 1
+        with self._lock:
+            self._got[name, answer.status_code] += 1
         if answer.status_code == 503:
             body = answer.json()
             sound = (
@@ -176,15 +178,21 @@ class Traffic:
     def ask_if_ready(self, client):
         return client.get("/readyz")
 
+    def got(self):
+        """How often each kind of request got each status."""
+        with self._lock:
+            return dict(self._got)
+
     def is_served(self):
         """Whether every kind of request gets its answers, and none is refused meanwhile."""
-        self.got = Counter()
-        eventually(lambda: {name for name, _ in self.got} == set(ASKED), 120)
-        return all(status != 503 for _, status in self.got)
+        with self._lock:
+            self._got.clear()
+        eventually(lambda: {name for name, _ in self.got()} == set(ASKED), 120)
+        return all(status != 503 for _, status in self.got())
 
     def has_refused(self, *names):
         """Whether these kinds of request have been refused."""
-        return {name for name, status in self.got if status == 503} >= set(names)
+        return {name for name, status in self.got() if status == 503} >= set(names)
 
 
 @pytest.fixture
