@@ -6,8 +6,9 @@ from django.urls import include, path, re_path
 from core.http import documentation, health, problems
 
 urlpatterns = [
-    path("service/auth/v1/", include("accounts.urls")),
+    # The ones that are asked for most come first.
     path("service/storage/v1/", include("storage.urls")),
+    path("service/auth/v1/", include("accounts.urls")),
     path("service/archive/v1/", include("archive.urls")),
     path("service/payment/v1/", include("payments.urls")),
     path("healthz/", health.healthz),

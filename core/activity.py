@@ -7,8 +7,9 @@ with it what was slow and measured. Without that thread nothing is counted.
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from multiprocessing.util import Finalize
 from typing import Any
 
@@ -28,7 +29,8 @@ KINDS = ("requests", "client_errors", "server_errors")
 hours = Records("activity")
 hours.declare(("expires_at", 1), expires=True)
 
-_counts: Counter[tuple[datetime, str]] = Counter()
+# By the hour since 1970, and the kind.
+_counts: Counter[tuple[int, str]] = Counter()
 _lock = threading.Lock()
 _started = False
 
@@ -37,7 +39,7 @@ def note_request(status: int) -> None:
     """Count an answer."""
     if not _started:
         return
-    hour = now().replace(minute=0, second=0, microsecond=0)
+    hour = int(time.time()) // 3600
     with _lock:
         _counts[hour, "requests"] += 1
         if status >= 400:
@@ -83,7 +85,8 @@ def flush() -> None:
             _counts.update(taken)
 
 
-def _write(hour: datetime, counted: dict[str, int]) -> None:
+def _write(number: int, counted: dict[str, int]) -> None:
+    hour = datetime.fromtimestamp(number * 3600, UTC)
     change = {"$inc": counted, "$set": {"expires_at": hour + timedelta(days=_DAYS)}}
     hours.update({"_id": hour}, change, upsert=True)
 

@@ -111,7 +111,7 @@ class _Access:
                 if given.get(name)
             },
             "level": "info",
-            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+            "timestamp": datetime.now(UTC).isoformat(timespec="microseconds")[:-6] + "Z",
         }
         _stderr.msg(self.render(None, "info", event))
 

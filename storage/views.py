@@ -193,7 +193,8 @@ def _required_query(request: HttpRequest) -> object:
 
 def _tags(request: HttpRequest, header: str) -> frozenset[str] | None:
     """The entity tags of a conditional header, or ``*``; None when it is absent."""
-    text = request.headers.get(header)
+    # Django's request.headers would be made of all of them.
+    text = request.META.get(f"HTTP_{header.upper().replace('-', '_')}")
     if text is None:
         return None
     tags = [tag.strip() for tag in text.split(",")]

@@ -89,6 +89,8 @@ def _read(request: AnyRequest) -> bytes:
 
 def parameter(request: AnyRequest, name: str) -> str | None:
     """A query parameter, or None; given twice it is InvalidParameter: which one counts?"""
+    if not request.META.get("QUERY_STRING"):
+        return None
     values = request.GET.getlist(name)
     if len(values) > 1:
         raise InvalidParameter.of(name, f"The parameter {name!r} stands twice.")

@@ -6,8 +6,8 @@ stands below it, which only browsers need: sessions, CSRF, messages, static file
 
 from __future__ import annotations
 
+import os
 import re
-import uuid
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -33,8 +33,10 @@ _valid_id = re.compile(r"[A-Za-z0-9._-]{1,64}").fullmatch
 _traceparent = re.compile(
     r"(?!ff)[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?"
 ).fullmatch
-# Containers and load balancers ask them by an address, and nothing in them depends on the host.
 _PROBES = {"/healthz", "/readyz"}
+# Host headers that were found to be allowed, by what is allowed.
+_known_hosts: set[tuple[str | None, ...]] = set()
+_MOST_HOSTS = 1000
 
 
 class RequestContext:
@@ -48,7 +50,7 @@ class RequestContext:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         started = perf_counter()
         given = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = given if _valid_id(given) else uuid.uuid4().hex
+        request_id = given if _valid_id(given) else os.urandom(16).hex()
         carried(request).request_id = request_id
         address = client_address(request)
         logs.set_context(
@@ -69,8 +71,7 @@ class RequestContext:
 
     def _answer(self, request: HttpRequest) -> HttpResponseBase:
         try:
-            if request.path_info.rstrip("/") not in _PROBES:
-                request.get_host()
+            _check_host(request)
         except DisallowedHost as error:
             return problems.respond(error, request)
         if not request.path_info.endswith("/") and not request.path_info.startswith("/static/"):
@@ -118,6 +119,19 @@ class RequestContext:
         if request.path_info.startswith("/admin/"):
             return None
         return problems.respond(error, request)
+
+
+def _check_host(request: HttpRequest) -> None:
+    """Raise DisallowedHost for a host that this server does not answer for; cheap for known ones.
+
+    Containers and load balancers probe by an address, and nothing in that depends on the host.
+    """
+    key = (request.META.get("HTTP_HOST"), *settings.ALLOWED_HOSTS)
+    if key in _known_hosts or request.path_info.rstrip("/") in _PROBES:
+        return
+    request.get_host()
+    if len(_known_hosts) < _MOST_HOSTS:
+        _known_hosts.add(key)
 
 
 def call_view(request: HttpRequest) -> HttpResponseBase:
