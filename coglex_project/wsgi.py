@@ -78,11 +78,12 @@ django.setup(set_prefix=False)
 start_worker()
 
 from accounts.passwords import prepare  # noqa: E402 - needs Django's set-up
-from core import activity, metrics  # noqa: E402
+from core import activity, metrics, turns  # noqa: E402
 from payments import worker  # noqa: E402
 
 threading.Thread(target=prepare, name="prepare", daemon=True).start()
 metrics.enable()
 activity.start()
+turns.start()
 worker.start()
 application = Handler()

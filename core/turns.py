@@ -1,59 +1,109 @@
 """Turns: how many requests of a worker compute at once, so that waiting ones hold up nobody.
 
 A worker has many more threads than turns. The WSGI entry takes a turn for each request; code that
-only waits (for a password's hash, a slow client, another server) gives it back for that time. With
-the turn goes the thread's connection to PostgreSQL, so that a worker needs about one for each turn.
+only waits (for a password's hash, a slow client, another server) gives it back for that time, and a
+turn that is held for long, by a slow query say, is lent to others. With the turn goes the thread's
+connection to PostgreSQL, so that a worker needs about one for each turn.
 """
 
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import connections
+from core import connections
 
-TURNS = 4
+# More threads that compute only take Python's lock from each other.
+TURNS = 2
+# Whoever has waited so long comes next; before, whoever is just running may go on, which saves
+# two switches between threads a request.
+PATIENCE_SECONDS = 0.005
+# A turn that is held for longer is lent to others.
+LONG_SECONDS = 0.05
+
+
+class _Waiter:
+    __slots__ = ("has_turn", "lock", "since")
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.lock.acquire()
+        self.since = time.monotonic()
+        self.has_turn = False
 
 
 class Turnstile:
-    """A semaphore that serves whoever came first; Python's lets late ones in before."""
+    """A semaphore that lets late ones in before, but nobody wait for long: to hand each turn to
+    whoever came first costs a quarter of all requests a second."""
 
     def __init__(self, free: int) -> None:
         self._lock = threading.Lock()
         self._free = free
-        self._queue: deque[threading.Lock] = deque()
+        self._queue: deque[_Waiter] = deque()
+        self._urgent: deque[_Waiter] = deque()
 
-    def acquire(self) -> None:
-        """Take a turn, after those who wait already."""
+    def acquire(self, *, urgent: bool = False) -> None:
+        """Take a turn; the ``urgent`` come next, in their order: they are half done."""
         with self._lock:
             if self._free:
                 self._free -= 1
                 return
-            mine = threading.Lock()
-            mine.acquire()
-            self._queue.append(mine)
-        mine.acquire()
+            mine = _Waiter()
+            (self._urgent if urgent else self._queue).append(mine)
+        while True:
+            mine.lock.acquire()
+            if mine.has_turn:
+                return
+            with self._lock:
+                if self._free:
+                    self._free -= 1
+                    return
+                self._queue.appendleft(mine)
 
     def release(self) -> None:
-        """Hand the turn to whoever waits longest."""
+        """Give a turn back: to an urgent one, or to whoever waits longest, if that is long."""
         with self._lock:
-            if self._queue:
-                self._queue.popleft().release()
+            if self._urgent:
+                next_ = self._urgent.popleft()
+                next_.has_turn = True
+            elif self._queue:
+                next_ = self._queue.popleft()
+                next_.has_turn = time.monotonic() - next_.since > PATIENCE_SECONDS
             else:
                 self._free += 1
+                return
+            if not next_.has_turn:
+                self._free += 1
+        next_.lock.release()
+
+
+class _Held:
+    """A turn that a thread has, since when, and whether another has got it meanwhile."""
+
+    __slots__ = ("is_lent", "since")
+
+    def __init__(self) -> None:
+        self.since = time.monotonic()
+        self.is_lent = False
+
+
+class _Mine(threading.local):
+    turn: _Held | None = None
 
 
 _turns = Turnstile(TURNS)
-_mine = threading.local()
+_mine = _Mine()
+_held: set[_Held] = set()
+_lending = threading.Lock()
 
 
 @contextmanager
 def turn() -> Iterator[None]:
     """Compute with at most ``TURNS - 1`` others."""
-    _turns.acquire()
-    _mine.held = True
+    _enter()
     try:
         yield
     finally:
@@ -62,27 +112,70 @@ def turn() -> Iterator[None]:
 
 def is_held() -> bool:
     """Whether this thread has a turn: it serves a request."""
-    return getattr(_mine, "held", False)
+    return _mine.turn is not None
 
 
 @contextmanager
 def waiting() -> Iterator[None]:
     """Give the turn to others while the body waits; without a turn, nothing."""
-    if not is_held():
-        yield
-        return
-    _leave()
+    left = leave()
     try:
         yield
     finally:
-        _turns.acquire()
-        _mine.held = True
+        if left:
+            come_back()
+
+
+def leave() -> bool:
+    """``waiting`` without its block: give the turn to others until ``come_back``.
+
+    Whether there was one.
+    """
+    if not is_held():
+        return False
+    _leave()
+    return True
+
+
+def come_back() -> None:
+    """Take a turn again."""
+    _enter(urgent=True)
+
+
+def _enter(*, urgent: bool = False) -> None:
+    _turns.acquire(urgent=urgent)
+    _mine.turn = held = _Held()
+    with _lending:
+        _held.add(held)
 
 
 def _leave() -> None:
-    for connection in connections.all(initialized_only=True):
-        # A transaction keeps its connection; SQLite has as many as there are threads.
-        if connection.vendor == "postgresql" and not connection.in_atomic_block:
-            connection.close()
-    _mine.held = False
-    _turns.release()
+    connections.give_back()
+    held, _mine.turn = _mine.turn, None
+    if held is not None:
+        with _lending:
+            _held.discard(held)
+        if not held.is_lent:
+            _turns.release()
+
+
+def lend() -> None:
+    """Give others the turns that have been held for long."""
+    late = time.monotonic() - LONG_SECONDS
+    with _lending:
+        found = [held for held in _held if held.since < late and not held.is_lent]
+        for held in found:
+            held.is_lent = True
+    for _ in found:
+        _turns.release()
+
+
+def start() -> None:
+    """Lend turns for as long as this process lives."""
+    threading.Thread(target=_run, name="turns", daemon=True).start()
+
+
+def _run() -> None:
+    while True:
+        time.sleep(LONG_SECONDS)
+        lend()

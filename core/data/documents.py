@@ -15,14 +15,13 @@ from typing import Any, TypeVar
 
 import bson
 from bson import ObjectId
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
-from pymongo.errors import AutoReconnect
 
 from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
+from core.data.commands import first_of, read_command
 from core.data.compiler import Update
 from core.data.failures import translated
+from core.data.monitoring import operation, selection
 from core.data.names import check_collection
 from core.data.pages import Listing, Query, bounded
 from core.errors import (
@@ -39,7 +38,6 @@ Projection = dict[str, int]
 Written = TypeVar("Written")
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024
-_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 # A comparison with the whole stored document has to fit into one command beside the update.
 _MAX_COMPARED_BYTES = 4 * 1024 * 1024
 
@@ -90,35 +88,23 @@ def _is_collection(name: str) -> bool:
 
 def get(collection: str, keys: Sequence[object], projection: Projection | None = None) -> Found:
     """The document with this key, of the likeliest spelling; raises DocumentNotFound."""
-    with translated():
-        for key in keys:
-            if raw := _stored(collection, key, projection):
+    for key in keys:
+        if raw := _stored(collection, key, projection):
+            with translated():
                 return Found(bson.decode(raw, CODEC), etag_of(raw), len(raw))
     raise DocumentNotFound
 
 
 def _stored(collection: str, key: object, projection: Projection | None) -> bytes | None:
-    """The bytes of a document, by a plain command: a cursor costs the driver a fifth more.
-
-    The driver does not repeat commands by itself.
-    """
-    asked: Document = {"find": collection, "filter": {"_id": key}, "limit": 1, "singleBatch": True}
+    """The bytes of a document."""
+    chosen = {"_id": key}
+    asked: Document = {"find": collection, "filter": chosen, "limit": 1, "singleBatch": True}
     if projection:
         asked["projection"] = projection
-    try:
-        found = _first(collection, asked)
-    except AutoReconnect:
-        if session() is not None:
-            raise
-        found = _first(collection, asked)
+    source = documents(collection)
+    with operation("find", source, chosen):
+        found = first_of(read_command(source.database, asked))
     return bytes(found.raw) if found else None
-
-
-def _first(collection: str, asked: Document) -> RawBSONDocument | None:
-    database = documents(collection).database
-    answer = database.command(asked, codec_options=_RAW, session=session())
-    found: RawBSONDocument | None = next(iter(answer["cursor"]["firstBatch"]), None)
-    return found
 
 
 def encode_checked(document: Document) -> bytes:
@@ -132,8 +118,9 @@ def encode_checked(document: Document) -> bytes:
 
 def insert(collection: str, document: Document) -> None:
     """Insert one document, which has its ``_id``; raises DuplicateKey."""
-    with translated():
-        documents(collection).insert_one(document, session=session())
+    source = documents(collection)
+    with operation("insert", source):
+        source.insert_one(document, session=session())
 
 
 def insert_all(collection: str, new: Sequence[Document]) -> None:
@@ -143,9 +130,11 @@ def insert_all(collection: str, new: Sequence[Document]) -> None:
             insert(collection, new[0])
         return
 
+    source = documents(collection)
+
     def work() -> None:
-        with translated():
-            documents(collection).insert_many(new, session=session())
+        with operation("insert", source):
+            source.insert_many(new, session=session())
 
     in_transaction(work)
 
@@ -153,10 +142,12 @@ def insert_all(collection: str, new: Sequence[Document]) -> None:
 def create(collection: str, keys: Sequence[object], document: Document) -> Document:
     """Insert under a key that must be free in all its spellings; else PreconditionFailed."""
     stored = {"_id": keys[0], **document}
-    with translated():
-        if len(keys) > 1 and documents(collection).find_one(
-            {"_id": {"$in": list(keys)}}, {"_id": 1}, session=session()
-        ):
+    source = documents(collection)
+    chosen: Filter = {"_id": {"$in": list(keys)}}
+    if len(keys) > 1:
+        with operation("find", source, chosen):
+            taken = source.find_one(chosen, {"_id": 1}, session=session())
+        if taken:
             raise PreconditionFailed("There is a document with this key already.")
     try:
         insert(collection, stored)
@@ -176,9 +167,12 @@ def replace(
 ) -> Document:
     """Replace the document with this key; returns it as stored. Raises as ``update`` does."""
 
+    source = documents(collection)
+
     def write(chosen: Filter) -> Document | None:
         stored = {"_id": chosen["_id"], **document}
-        result = documents(collection).replace_one(chosen, stored, session=session())
+        with operation("update", source, chosen):
+            result = source.replace_one(chosen, stored, session=session())
         return stored if result.matched_count else None
 
     return _write(collection, keys, if_match, write)
@@ -197,10 +191,9 @@ def replace_or_create(
         except DocumentNotFound:
             pass
     stored = {"_id": keys[0], **document}
-    with translated():
-        result = documents(collection).replace_one(
-            {"_id": keys[0]}, stored, upsert=True, session=session()
-        )
+    source, chosen = documents(collection), {"_id": keys[0]}
+    with operation("update", source, chosen):
+        result = source.replace_one(chosen, stored, upsert=True, session=session())
     return stored, result.upserted_id is not None
 
 
@@ -217,10 +210,13 @@ def update(
     ETag of the stored document at the moment of the write.
     """
 
+    source = documents(collection)
+
     def write(chosen: Filter) -> int | None:
-        result = documents(collection).update_one(
-            chosen, change.update, array_filters=change.array_filters, session=session()
-        )
+        with operation("update", source, chosen):
+            result = source.update_one(
+                chosen, change.update, array_filters=change.array_filters, session=session()
+            )
         return result.modified_count if result.matched_count else None
 
     return _write(collection, keys, if_match, write)
@@ -231,8 +227,11 @@ def delete(
 ) -> None:
     """Delete the document with this key. Raises as ``update`` does."""
 
+    source = documents(collection)
+
     def write(chosen: Filter) -> bool | None:
-        return documents(collection).delete_one(chosen, session=session()).deleted_count > 0 or None
+        with operation("delete", source, chosen):
+            return source.delete_one(chosen, session=session()).deleted_count > 0 or None
 
     _write(collection, keys, if_match, write)
 
@@ -244,12 +243,11 @@ def _write(
     write: Callable[[Filter], Written | None],
 ) -> Written:
     """Let ``write`` change the one document that is meant; it returns None where none matched."""
-    with translated():
-        if if_match is not None and "*" not in if_match:
-            return _write_unchanged(collection, keys, if_match, write)
-        for key in keys:
-            if (written := write({"_id": key})) is not None:
-                return written
+    if if_match is not None and "*" not in if_match:
+        return _write_unchanged(collection, keys, if_match, write)
+    for key in keys:
+        if (written := write({"_id": key})) is not None:
+            return written
     raise DocumentNotFound
 
 
@@ -283,9 +281,11 @@ def _write_unchanged(
 def update_all(collection: str, filter: Filter, change: Update) -> tuple[int, int]:  # noqa: A002
     """Update what matches, all or none; returns how many matched and how many were modified."""
 
+    source = documents(collection)
+
     def work() -> tuple[int, int]:
-        with translated():
-            result = documents(collection).update_many(
+        with operation("update", source, filter):
+            result = source.update_many(
                 filter, change.update, array_filters=change.array_filters, session=session()
             )
         return result.matched_count, result.modified_count
@@ -296,16 +296,19 @@ def update_all(collection: str, filter: Filter, change: Update) -> tuple[int, in
 def delete_all(collection: str, filter: Filter) -> int:  # noqa: A002
     """Delete what matches, all or none; returns how many."""
 
+    source = documents(collection)
+
     def work() -> int:
-        with translated():
-            return documents(collection).delete_many(filter, session=session()).deleted_count
+        with operation("delete", source, filter):
+            return source.delete_many(filter, session=session()).deleted_count
 
     return in_transaction(work)
 
 
 def aggregate(collection: str, stages: list[dict[str, Any]]) -> list[Document]:
     """The results of a compiled pipeline; raises ResultTooLarge."""
-    with translated():
-        batches = documents(collection).aggregate_raw_batches(stages, session=session())
+    source = documents(collection)
+    with operation("aggregate", source, *selection(stages)):
+        batches = source.aggregate_raw_batches(stages, session=session())
         found: list[Document] = bson.decode_all(bounded(batches), CODEC)
     return found

@@ -20,6 +20,7 @@ from core.data import paging
 from core.data.client import CODEC, Document, session
 from core.data.compiler import compile_filter, compile_projection, compile_sort
 from core.data.failures import translated
+from core.data.monitoring import operation
 from core.data.paging import Position
 from core.errors import ResultTooLarge, parameter
 
@@ -127,7 +128,7 @@ def find_page(
         skip = start.offset
     if not by_key:
         projection = {**(projection or {}), _SORT_KEY: {"$meta": "sortKey"}}  # type: ignore[dict-item]
-    with translated():
+    with operation("find", source, filter, sort):
         raw = bounded(
             source.find_raw_batches(
                 filter,
@@ -195,7 +196,7 @@ def bounded(batches: Iterable[Any]) -> bytes:
 def count_matching(source: Source, query: object = None) -> int:
     """How many match; without a query a large collection's own counter is believed."""
     chosen = compiled("query", compile_filter, query)
-    with translated():
+    with operation("aggregate", source, chosen):
         if not chosen and (total := source.estimated_document_count()) > _EXACT_COUNT:
             return total
         return source.count_documents(chosen, session=session())

@@ -15,7 +15,7 @@ from pymongo.collection import Collection
 
 from core.data import indexes, pages
 from core.data.client import internal, session
-from core.data.failures import translated
+from core.data.monitoring import operation, selection
 from core.data.pages import Listing, Query
 
 Record = dict[str, Any]
@@ -38,12 +38,12 @@ class Records:
 
     def insert(self, record: Record) -> None:
         """Write a new record; raises DuplicateKey."""
-        with translated():
+        with operation("insert", self._collection):
             self._collection.insert_one(record, session=session())
 
     def insert_all(self, records: list[Record]) -> None:
         """Write new records, in any order."""
-        with translated():
+        with operation("insert", self._collection):
             self._collection.insert_many(records, ordered=False, session=session())
 
     def list_page(self, asked: Query, order: Order) -> Listing:
@@ -56,7 +56,7 @@ class Records:
 
     def get(self, chosen: Record, fields: Record | None = None) -> Record | None:
         """One record that fits, or None."""
-        with translated():
+        with operation("find", self._collection, chosen):
             return self._collection.find_one(chosen, fields, session=session())
 
     def by_object_id(self, text: str) -> Record | None:
@@ -73,7 +73,7 @@ class Records:
         skip: int = 0,
     ) -> list[Record]:
         """Records that fit, in order; all unless there is a limit."""
-        with translated():
+        with operation("find", self._collection, chosen, order):
             found = self._collection.find(chosen, fields, session=session())
             return list(found.sort(list(order)).skip(skip).limit(limit))
 
@@ -88,13 +88,13 @@ class Records:
 
     def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
         """Change one record that fits; whether one did (or was made)."""
-        with translated():
+        with operation("update", self._collection, chosen):
             done = self._collection.update_one(chosen, change, upsert=upsert, session=session())
         return bool(done.matched_count or done.upserted_id is not None)
 
     def update_all(self, chosen: Record, change: Record) -> int:
         """Change all that fit; how many did."""
-        with translated():
+        with operation("update", self._collection, chosen):
             return self._collection.update_many(chosen, change, session=session()).matched_count
 
     def take(
@@ -108,7 +108,7 @@ class Records:
         upsert: bool = False,
     ) -> Record | None:
         """Change one record that fits and return it, as it is then or was ``before``."""
-        with translated():
+        with operation("findAndModify", self._collection, chosen):
             return self._collection.find_one_and_update(
                 chosen,
                 change,
@@ -121,15 +121,15 @@ class Records:
 
     def delete(self, chosen: Record) -> Record | None:
         """Delete one record that fits; returns it as it was."""
-        with translated():
+        with operation("findAndModify", self._collection, chosen):
             return self._collection.find_one_and_delete(chosen, session=session())
 
     def delete_all(self, chosen: Record) -> int:
         """Delete all that fit; how many."""
-        with translated():
+        with operation("delete", self._collection, chosen):
             return self._collection.delete_many(chosen, session=session()).deleted_count
 
     def aggregate(self, stages: list[Record]) -> list[Record]:
         """The results of a pipeline of our own making."""
-        with translated():
+        with operation("aggregate", self._collection, *selection(stages)):
             return list(self._collection.aggregate(stages, session=session()))

@@ -1,4 +1,4 @@
-"""Turns: few compute, many may wait, in the order they came."""
+"""Turns: few compute, many may wait, and nobody for long."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from core import turns
 from core.turns import TURNS, Turnstile, turn, waiting
 from tests.processes import eventually
 
@@ -59,21 +60,79 @@ def test_without_a_turn_waiting_is_nothing():
         pass
 
 
-def test_the_first_to_come_is_the_first_to_be_served():
-    gate, served = Turnstile(1), []
-    gate.acquire()
+def come_to(gate, numbers, *, served, urgent=False):
+    """Threads that wait at the gate, in this order, and note when they are let in."""
 
     def come(number):
-        gate.acquire()
+        gate.acquire(urgent=urgent)
         served.append(number)
         gate.release()
 
     threads = []
-    for number in range(10):
+    for number in numbers:
+        queue = gate._urgent if urgent else gate._queue
+        before = len(queue)
         threads.append(threading.Thread(target=come, args=(number,)))
         threads[-1].start()
-        eventually(lambda number=number: len(gate._queue) == number + 1)
+        eventually(lambda queue=queue, before=before: len(queue) == before + 1)
+    return threads
+
+
+def let_in(gate, threads):
     gate.release()
     for thread in threads:
-        thread.join()
+        thread.join(20)
+        assert not thread.is_alive()
+
+
+def test_who_has_waited_for_long_comes_next_in_order(monkeypatch):
+    monkeypatch.setattr(turns, "PATIENCE_SECONDS", 0)
+    gate, served = Turnstile(1), []
+    gate.acquire()
+    let_in(gate, come_to(gate, range(10), served=served))
     assert served == list(range(10))
+
+
+def test_who_is_half_done_comes_before_those_who_begin():
+    gate, served = Turnstile(1), []
+    gate.acquire()
+    threads = come_to(gate, range(3), served=served)
+    threads += come_to(gate, ["half", "done"], served=served, urgent=True)
+    let_in(gate, threads)
+    assert served[:2] == ["half", "done"]
+    assert set(served[2:]) == {0, 1, 2}
+
+
+def test_nobody_is_forgotten_where_many_come_and_go():
+    gate, inside, most = Turnstile(2), [], []
+
+    def work(number):
+        for _ in range(200):
+            gate.acquire(urgent=number % 3 == 0)
+            inside.append(number)
+            most.append(len(inside))
+            inside.remove(number)
+            gate.release()
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(work, range(16), timeout=60))
+    assert max(most) <= 2
+    assert (gate._free, len(gate._queue), len(gate._urgent)) == (2, 0, 0)
+
+
+def test_a_turn_that_is_held_for_long_is_lent_to_others(monkeypatch):
+    monkeypatch.setattr(turns, "LONG_SECONDS", 0)
+    done = threading.Event()
+
+    def compute(_):
+        with turn():
+            return done.wait(20)
+
+    with ThreadPoolExecutor(TURNS) as pool:
+        slow = [pool.submit(compute, n) for n in range(TURNS)]
+        eventually(lambda: len(turns._held) == TURNS)
+        turns.lend()
+        with turn():
+            done.set()
+        assert all(each.result() for each in slow)
+    assert turns._turns._free == TURNS

@@ -1,0 +1,60 @@
+"""Reads on the driver's inner parts: the same as on its outer ones, and tried again likewise."""
+
+from __future__ import annotations
+
+import pytest
+from bson.codec_options import CodecOptions
+from bson.raw_bson import RawBSONDocument
+
+from core.data import client as data_client
+from core.data.commands import first_of, read_command
+from core.data.documents import get, insert
+from core.errors import DatabaseUnavailable, QueryTimeout
+from tests.core.data.test_failures import failing
+
+RAW = CodecOptions(document_class=RawBSONDocument)
+
+
+def asked(collection, **chosen):
+    return {"find": collection, "filter": chosen, "limit": 1, "singleBatch": True}
+
+
+def test_a_read_finds_what_the_driver_finds(collection, documents):
+    documents.insert_many(
+        [{"_id": n, "n": n, "deep": {"list": [1, {"a": None}]}} for n in range(3)]
+    )
+    database = documents.database
+    for n in range(3):
+        found = first_of(read_command(database, asked(collection, _id=n)))
+        assert found.raw == documents.with_options(RAW).find_one({"_id": n}).raw
+    assert first_of(read_command(database, asked(collection, _id=7))) is None
+
+
+def test_a_read_sees_what_its_transaction_has_written(collection, documents):
+    documents.insert_one({"_id": "k", "n": 1})
+
+    def work():
+        documents.update_one({"_id": "k"}, {"$set": {"n": 2}}, session=data_client.session())
+        return get(collection, ["k"]).document["n"]
+
+    assert data_client.in_transaction(work) == 2
+
+
+def test_a_read_is_tried_once_more_when_its_connection_breaks(collection, documents):
+    documents.insert_one({"_id": "k"})
+    with failing("find", mode={"times": 1}, closeConnection=True):
+        assert get(collection, ["k"]).document == {"_id": "k"}
+    with (
+        failing("find", mode={"times": 3}, closeConnection=True),
+        pytest.raises(DatabaseUnavailable),
+    ):
+        get(collection, ["k"])
+
+
+def test_a_read_has_the_time_limit_of_an_operation(collection, impatient):
+    insert(collection, {"_id": "k"})
+    with (
+        failing("find", mode={"times": 1}, blockConnection=True, blockTimeMS=5000),
+        pytest.raises(QueryTimeout),
+    ):
+        get(collection, ["k"])
