@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pymongo.database import Database
 
 from bench import data
 from bench.load import ask
+from bench.peers import installed
 from bench.subjects import request, spawn, stop, wait_until
 from core.data.embedded.server import Server
 from payments.standin.server import Standin
@@ -83,9 +85,9 @@ def serve(
         **({"MONGODB_URI": mongodb[0]} if mongodb else {}),
         **UNLIMITED,
     )
-    own_python = checkout / ".venv" / "bin" / "python"
-    python = str(own_python) if own_python.exists() else sys.executable
-    process = spawn([python, "manage.py", "serve", "--setup"], cwd=checkout, env=env, output=output)
+    process = spawn(
+        [_python(checkout), "manage.py", "serve", "--setup"], cwd=checkout, env=env, output=output
+    )
     try:
         wait_until(process, output, lambda: _is_ready(port, workers))
         uri, pid = mongodb or embedded(data_dir)
@@ -96,6 +98,18 @@ def serve(
     finally:
         stop(process)
         standin.stop()
+
+
+def _python(checkout: Path) -> str:
+    """A Python with what production installs and nothing else: packages for tests take memory."""
+    wanted = checkout / "requirements.txt"
+    digest = sha256(wanted.read_bytes()).hexdigest()[:12]
+    place = installed(
+        f"coglex-{digest}",
+        [sys.executable, "-m", "venv", "."],
+        ["bin/python", "-m", "pip", "install", "--quiet", "-r", str(wanted)],
+    )
+    return str(place / "bin" / "python")
 
 
 def embedded(data_dir: Path) -> tuple[str, int]:

@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from django.conf import settings
 from pymongo import timeout
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, NetworkTimeout
 from pymongo.read_preferences import ReadPreference
 
 from core.data.client import session
@@ -33,6 +33,8 @@ def read_command(database: Database[Any], command: dict[str, Any]) -> Raw:
     with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
         try:
             return _send(database, command)
+        except NetworkTimeout:
+            raise
         except AutoReconnect:
             return _send(database, command)
 
