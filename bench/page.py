@@ -36,6 +36,7 @@ counts memory that processes share once.
 
 `python -m bench compare --against COMMIT` compares two checkouts, `python -m bench scale` measures
 many documents, and `python -m bench NAME` runs a proof, such as `kills`.
+[What each change brought](optimizations.md) is a page of its own.
 """
 
 
