@@ -329,33 +329,15 @@ X_FRAME_OPTIONS = "DENY"
 CORS_ALLOWED_ORIGINS = words("COGLEX_CORS_ORIGINS")
 CORS_ALLOW_CREDENTIALS = True
 CORS_URLS_REGEX = r"^/(service|gateway)/"
-CORS_ALLOW_HEADERS = [
-    "accept",
-    "content-type",
-    "idempotency-key",
-    "if-match",
-    "if-none-match",
-    "if-range",
-    "range",
-    "x-api-key",
-    "x-request-id",
-    "x-session-token",
-]
-CORS_EXPOSE_HEADERS = [
-    "accept-ranges",
-    "content-disposition",
-    "content-range",
-    "etag",
-    "idempotent-replayed",
-    "link",
-    "location",
-    "ratelimit",
-    "ratelimit-policy",
-    "retry-after",
-    "x-request-id",
-    "x-session-token",
-    "x-total-count",
-]
+CORS_ALLOW_HEADERS = (
+    "accept content-type idempotency-key if-match if-none-match if-range range x-api-key "
+    "x-request-id x-session-token"
+).split()
+CORS_EXPOSE_HEADERS = (
+    "accept-ranges content-disposition content-range etag idempotent-replayed link "
+    "location ratelimit ratelimit-policy retry-after x-request-id x-session-token "
+    "x-total-count"
+).split()
 
 # --- REST framework and the OpenAPI document -----------------------------------------------
 REST_FRAMEWORK = {

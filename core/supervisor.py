@@ -7,6 +7,7 @@ takes a quarter of the memory. Workers call ``start_worker``.
 from __future__ import annotations
 
 import json
+import logging
 import multiprocessing
 import os
 import signal
@@ -80,7 +81,9 @@ def interrupt_once() -> None:
 
 def main() -> None:
     """Serve until told to stop; requests in flight get their answers."""
-    plan = Plan(**json.loads(os.environ.pop(_PLAN)))
+    if (written := os.environ.pop(_PLAN, None)) is None:
+        sys.exit("coglex: this is what `manage.py serve` becomes: run that.")
+    plan = Plan(**json.loads(written))
     configure_logging(plan.logging)
     interrupt_once()
     database = embedded.supervise(Path(plan.data_dir)) if plan.data_dir else nullcontext()
@@ -98,6 +101,8 @@ def _serve(plan: Plan) -> None:
     # A fork would copy the locks of threads that do not exist in the worker.
     multiprocessing.set_start_method("spawn", force=True)
     resource_tracker.ensure_running()
+    # It warns of many threads; ours take turns.
+    logging.getLogger("_granian").addFilter(lambda record: "Python threads" not in str(record.msg))
     # Each of many threads would get a heap of its own.
     os.environ.setdefault("MALLOC_ARENA_MAX", "2")
     threading.Thread(target=_greet, args=(plan,), name="greeting", daemon=True).start()

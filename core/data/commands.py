@@ -7,7 +7,8 @@ its version, which requirements.txt fixes; a test compares both ways.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
@@ -19,36 +20,44 @@ from pymongo.read_preferences import ReadPreference
 
 from core.data.client import session
 
-Raw = RawBSONDocument
-_RAW: CodecOptions[Raw] = CodecOptions(document_class=RawBSONDocument)
+Found = TypeVar("Found", bound=Mapping[str, Any])
+
+RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# What of the answer is decoded by the caller's codec: the documents.
+_DOCUMENTS = {"cursor": {"firstBatch": 1}}
 
 
-def read_command(database: Database[Any], command: dict[str, Any]) -> Raw:
-    """The answer to a command that only reads, in the transaction that is under way, if one is.
+def read_batch(
+    database: Database[Any], command: dict[str, Any], codec: CodecOptions[Found]
+) -> list[Found] | None:
+    """The documents that a find command finds, when they come in one batch; else None.
 
-    It is tried once more where the connection breaks, as the driver does with reads of its own.
+    It joins the transaction that is under way. It is tried once more where the connection breaks,
+    as the driver does with reads of its own.
     """
     if (current := session()) is not None:
-        return database.command(command, codec_options=_RAW, session=current)
-    with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
-        try:
-            return _send(database, command)
-        except NetworkTimeout:
-            raise
-        except AutoReconnect:
-            return _send(database, command)
+        cursor = database.command(command, codec_options=codec, session=current)["cursor"]
+    else:
+        with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
+            try:
+                cursor = _send(database, command, codec)
+            except NetworkTimeout:
+                raise
+            except AutoReconnect:
+                cursor = _send(database, command, codec)
+    if cursor["id"]:
+        rest = {"killCursors": command["find"], "cursors": [cursor["id"]]}
+        database.command(rest, session=current)
+        return None
+    return list(cursor["firstBatch"])
 
 
-def _send(database: Database[Any], command: dict[str, Any]) -> Raw:
+def _send(database: Database[Any], command: dict[str, Any], codec: CodecOptions[Found]) -> Any:
     pool: Any = database.client
     with pool._conn_for_reads(  # noqa: SLF001 - see above
         ReadPreference.PRIMARY, None, operation="find"
     ) as (connection, preference):
-        answer: Raw = connection.command(database.name, command, preference, _RAW)
-    return answer
-
-
-def first_of(answer: Raw) -> Raw | None:
-    """The first document of what a find has found."""
-    found: Raw | None = next(iter(answer["cursor"]["firstBatch"]), None)
-    return found
+        answer = connection.command(
+            database.name, command, preference, codec, user_fields=_DOCUMENTS
+        )
+    return answer["cursor"]

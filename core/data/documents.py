@@ -18,7 +18,7 @@ from bson import ObjectId
 
 from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
-from core.data.commands import first_of, read_command
+from core.data.commands import RAW, read_batch
 from core.data.compiler import Update
 from core.data.failures import translated
 from core.data.monitoring import operation, selection
@@ -103,8 +103,8 @@ def _stored(collection: str, key: object, projection: Projection | None) -> byte
         asked["projection"] = projection
     source = documents(collection)
     with operation("find", source, chosen):
-        found = first_of(read_command(source.database, asked))
-    return bytes(found.raw) if found else None
+        found = read_batch(source.database, asked, RAW)
+    return bytes(found[0].raw) if found else None
 
 
 def encode_checked(document: Document) -> bytes:

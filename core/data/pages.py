@@ -18,6 +18,7 @@ from pymongo.collection import Collection
 
 from core.data import paging
 from core.data.client import CODEC, Document, session
+from core.data.commands import read_batch
 from core.data.compiler import compile_filter, compile_projection, compile_sort
 from core.data.failures import translated
 from core.data.monitoring import operation
@@ -33,6 +34,8 @@ DEFAULT_LIMIT, MAX_LIMIT = 100, 1000
 MAX_SKIP = 100_000
 # Up to here counting is cheap enough to be exact; above, the collection's own counter answers.
 _EXACT_COUNT = 50_000
+# The database sends no more at once.
+_MOST_IN_A_BATCH = 17 * 1024 * 1024
 # Under this name the database adds the sort values to a document; nobody can know it beforehand.
 _SORT_KEY = f"sort_key_{secrets.token_hex(8)}"
 
@@ -128,19 +131,10 @@ def find_page(
         skip = start.offset
     if not by_key:
         projection = {**(projection or {}), _SORT_KEY: {"$meta": "sortKey"}}  # type: ignore[dict-item]
-    with operation("find", source, filter, sort):
-        raw = bounded(
-            source.find_raw_batches(
-                filter,
-                projection,
-                sort=list(sort),
-                skip=skip,
-                limit=limit + 1,
-                batch_size=limit + 2,
-                session=session(),
-            )
-        )
-        found: list[Document] = bson.decode_all(raw, CODEC)
+    asked = {"filter": filter, "sort": dict(sort), "skip": skip, "limit": limit + 1}
+    if projection:
+        asked["projection"] = projection
+    found, raw = _read(source, asked, exactly=not by_key)
     end = None
     if len(found) > limit:
         values = (found[limit - 1]["_id"],) if by_key else _sort_values(raw, limit - 1)
@@ -150,6 +144,28 @@ def find_page(
         for document in found:
             del document[_SORT_KEY]
     return Page(found, end)
+
+
+def _read(source: Source, asked: Document, *, exactly: bool) -> tuple[list[Document], bytes]:
+    """What a find finds; and, where it is needed ``exactly``, its BSON."""
+    command = {"find": source.name, **asked, "batchSize": asked["limit"] + 1}
+    with operation("find", source, asked["filter"], asked["sort"]):
+        if not exactly and settings.COGLEX_MAX_RESULT_BYTES >= _MOST_IN_A_BATCH:
+            some = read_batch(source.database, command, CODEC)
+            if some is not None:
+                return some, b""
+        raw = bounded(
+            source.find_raw_batches(
+                asked["filter"],
+                asked.get("projection"),
+                sort=list(asked["sort"].items()),
+                skip=asked["skip"],
+                limit=asked["limit"],
+                batch_size=asked["limit"] + 1,
+                session=session(),
+            )
+        )
+        return bson.decode_all(raw, CODEC), raw
 
 
 def _may_sort_by_arrays(source: Source, sort: paging.Sort) -> bool:

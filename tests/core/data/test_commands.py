@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
 from pymongo import MongoClient
 
 from core.data import client as data_client
-from core.data.commands import first_of, read_command
+from core.data.commands import RAW, read_batch
 from core.data.documents import get, insert
 from core.errors import DatabaseUnavailable, QueryTimeout
 from tests.core.data.test_failures import failing
-
-RAW = CodecOptions(document_class=RawBSONDocument)
 
 
 def asked(collection, **chosen):
@@ -26,9 +22,21 @@ def test_a_read_finds_what_the_driver_finds(collection, documents):
     )
     database = documents.database
     for n in range(3):
-        found = first_of(read_command(database, asked(collection, _id=n)))
+        (found,) = read_batch(database, asked(collection, _id=n), RAW)
         assert found.raw == documents.with_options(RAW).find_one({"_id": n}).raw
-    assert first_of(read_command(database, asked(collection, _id=7))) is None
+    assert read_batch(database, asked(collection, _id=7), RAW) == []
+
+
+def test_what_does_not_come_in_one_batch_is_left_and_its_cursor_closed(collection, documents):
+    documents.insert_many([{"_id": n} for n in range(10)])
+    before = open_cursors()
+    assert read_batch(documents.database, {"find": collection, "batchSize": 3}, RAW) is None
+    assert open_cursors() == before
+
+
+def open_cursors():
+    status = data_client.client().admin.command("serverStatus")
+    return status["metrics"]["cursor"]["open"]["total"]
 
 
 def test_a_read_sees_what_its_transaction_has_written(collection, documents):
