@@ -371,7 +371,10 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": True},
     "SECURITY": [{"ApiKey": []}],
     "APPEND_COMPONENTS": COMPONENTS,
-    "POSTPROCESSING_HOOKS": ["core.http.openapi.without_last_slash"],
+    "POSTPROCESSING_HOOKS": [
+        "core.http.openapi.without_last_slash",
+        "core.http.openapi.declare_tags",
+    ],
     "PREPROCESSING_HOOKS": [
         "core.http.openapi.describe_actions",
         "storage.schema.documented_endpoints",

@@ -66,7 +66,9 @@ class Handler(WSGIHandler):
         status = f"{response.status_code} {response.reason_phrase}"
         start_response(status, [*response.items(), *cookies])
         if response.streaming:
+            response._resource_closers.append(request.close)  # noqa: SLF001 - as Django does
             return response
+        request.close()
         # The server sends a list in one piece.
         return [response.content]
 

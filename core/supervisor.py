@@ -95,6 +95,9 @@ def main() -> None:
         sys.exit(f"CommandError: {error}")
     except KeyboardInterrupt:
         pass
+    # Python would wait for a worker that nobody has told to end.
+    for worker in multiprocessing.active_children():
+        worker.kill()
 
 
 def _serve(plan: Plan) -> None:

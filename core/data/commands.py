@@ -16,7 +16,6 @@ from django.conf import settings
 from pymongo import timeout
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, NetworkTimeout
-from pymongo.read_preferences import ReadPreference
 
 from core.data.client import session
 
@@ -55,9 +54,14 @@ def read_batch(
 def _send(database: Database[Any], command: dict[str, Any], codec: CodecOptions[Found]) -> Any:
     pool: Any = database.client
     with pool._conn_for_reads(  # noqa: SLF001 - see above
-        ReadPreference.PRIMARY, None, operation="find"
+        database.read_preference, None, operation="find"
     ) as (connection, preference):
         answer = connection.command(
-            database.name, command, preference, codec, user_fields=_DOCUMENTS
+            database.name,
+            command,
+            preference,
+            codec,
+            read_concern=database.read_concern,
+            user_fields=_DOCUMENTS,
         )
     return answer["cursor"]

@@ -106,6 +106,19 @@ def in_query(name: str, description: str, example: object, schema: Any = str) ->
     )
 
 
+def declare_tags(result: Schema, **_: Any) -> Schema:
+    """Declare the tags that modules of the gateway use."""
+    used = {
+        tag for item in result["paths"].values() for each in item.values() for tag in each["tags"]
+    }
+    declared = {tag["name"] for tag in result["tags"]}
+    new = [
+        {"name": name, "description": "A module of this server's gateway."}
+        for name in sorted(used - declared)
+    ]
+    return {**result, "tags": [*result["tags"], *new]}
+
+
 def without_last_slash(result: Schema, **_: Any) -> Schema:
     """Name each path once: it answers the same with and without its last slash."""
     paths = {path.rstrip("/"): item for path, item in result["paths"].items()}
