@@ -17,6 +17,7 @@ from tests.daemons import OwnPostgreSQL
 from tests.processes import SECRET, Served, eventually
 
 WORKERS = 2
+LENT = 4
 COUNT = """SELECT count(*) FROM pg_stat_activity
 WHERE backend_type = 'client backend' AND application_name <> 'test'"""
 
@@ -216,4 +217,5 @@ def test_sixty_four_threads_a_worker_stay_within_max_connections(tmp_path, postg
         watching.join()
         served.stop()
     assert got == [[200, 200, 200]] * 256
-    assert 1 <= max(most) <= WORKERS * (turns.TURNS + 1)
+    # As many as compute, one for the rest, and a few for turns that were lent meanwhile.
+    assert 1 <= max(most) <= WORKERS * (turns.TURNS + 1 + LENT)
