@@ -62,7 +62,6 @@ class Handler(WSGIHandler):
         request = self.request_class(environ)
         response = self._middleware_chain(request)  # type: ignore[attr-defined]
         cookies = [("Set-Cookie", each.OutputString()) for each in response.cookies.values()]
-        connections.refresh()
         status = f"{response.status_code} {response.reason_phrase}"
         start_response(status, [*response.items(), *cookies])
         if response.streaming:

@@ -6,7 +6,6 @@ anything else is a TypeError (no pickle: a database is not trusted to hold code)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -110,16 +109,6 @@ class MongoCache(BaseCache):
         with translated():
             found = list(self._entries.find({"_id": {"$in": list(made)}, **_alive()}))
         return {made[entry["_id"]]: entry["value"] for entry in found}
-
-    def set_many(
-        self,
-        data: Mapping[Any, Any],
-        timeout: Timeout = DEFAULT_TIMEOUT,
-        version: int | None = None,
-    ) -> list[Any]:
-        for key, value in data.items():
-            self.set(key, value, timeout, version)
-        return []
 
     def clear(self) -> None:
         with translated():

@@ -30,8 +30,6 @@ Shape = dict[str, Any]
 ANY = "?"
 _LOGICAL = frozenset({"$and", "$or", "$nor"})
 _MOST_FIELDS, _MOST_BRANCHES, _MOST_DEPTH, _LONGEST_NAME = 30, 10, 4, 100
-# Building an index takes a tenth of a second when there is nothing to index.
-_SLOW_BY_NATURE = frozenset({"createIndexes"})
 # Beyond this, slow operations that nobody takes are forgotten, the oldest first.
 _MOST_HELD = 1000
 _slow: deque[Shape] = deque(maxlen=_MOST_HELD)
