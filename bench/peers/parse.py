@@ -1,6 +1,7 @@
-"""Parse Server, with its own cluster of two processes.
+"""Parse Server, with its own cluster of two processes and its default settings.
 
-It is asked with the master key, for which it skips its permissions, and writes no log files.
+It is asked as an application asks it: with the REST API key, and permissions of the class that let
+everybody do what is measured.
 """
 
 from __future__ import annotations
@@ -25,7 +26,10 @@ from tests.processes import environment, free_port
 VERSION = "9.9.0"
 NAME = "Parse Server"
 PROCESSES = 2
-_KEYS = {"X-Parse-Application-Id": "bench", "X-Parse-Master-Key": "bench-master-key"}
+_APPLICATION = {"X-Parse-Application-Id": "bench"}
+_KEYS = {**_APPLICATION, "X-Parse-REST-API-Key": "bench-rest-key"}
+_MASTER = {**_APPLICATION, "X-Parse-Master-Key": "bench-master-key"}
+_ACTIONS = ("find", "get", "count", "create", "update", "delete", "addField")
 _NUMBERS = ("n", "group", "price")
 _CLASSES = "/parse/classes"
 
@@ -57,13 +61,13 @@ def serve(directory: Path, database: Shared) -> Iterator[Subject]:
 def _configuration(port: int, database: Shared) -> dict[str, object]:
     return {
         "appId": _KEYS["X-Parse-Application-Id"],
-        "masterKey": _KEYS["X-Parse-Master-Key"],
+        "restAPIKey": _KEYS["X-Parse-REST-API-Key"],
+        "masterKey": _MASTER["X-Parse-Master-Key"],
         "databaseURI": database.address.replace("/?", "/parse?"),
         "serverURL": f"http://127.0.0.1:{port}/parse",
         "mountPath": "/parse",
         "host": "127.0.0.1",
         "port": port,
-        "logsFolder": None,
     }
 
 
@@ -73,7 +77,11 @@ def _fill(port: int, database: Shared) -> None:
     fields |= {"name": {"type": "String"}, "tags": {"type": "Array"}, "text": {"type": "String"}}
     for name in ("Bench", "Compound", "Written"):
         body = {"className": name, "fields": fields}
-        status, raw = ask(port, request("POST", f"/parse/schemas/{name}", body, _KEYS))
+        status, raw = ask(port, request("POST", f"/parse/schemas/{name}", body, _MASTER))
+        assert status == 200, raw
+        allowed = {action: {"*": True} for action in _ACTIONS}
+        body = {"className": name, "classLevelPermissions": allowed}
+        status, raw = ask(port, request("PUT", f"/parse/schemas/{name}", body, _MASTER))
         assert status == 200, raw
     now = datetime.now(UTC)
     documents = [{**each, "_created_at": now, "_updated_at": now} for each in data.documents()]
