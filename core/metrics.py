@@ -13,7 +13,7 @@ import os
 import shutil
 import threading
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from itertools import accumulate
 from pathlib import Path
@@ -30,6 +30,7 @@ Labels = tuple[str, ...]
 
 _lock = threading.Lock()
 _enabled = False
+_count_connections: Callable[[], dict[str, int]] | None = None
 
 
 class _Histogram:
@@ -65,7 +66,7 @@ _operations = _Histogram(
 )
 _HISTOGRAMS = (_requests, _operations)
 _CONNECTIONS = "coglex_database_connections"
-_connections = {"open": 0, "in_use": 0}
+_STATES = ("open", "in_use")
 
 
 def _directory() -> Path:
@@ -97,23 +98,24 @@ def observe_operation(*, operation: str, outcome: str, seconds: float) -> None:
         _operations.observe((operation, outcome), seconds)
 
 
-def add_connections(*, state: str, more: int) -> None:
-    """Count connections to the database that are ``open``, or ``in_use``."""
-    with _lock:
-        _connections[state] += more
+def watch_connections(count: Callable[[], dict[str, int]]) -> None:
+    """Let ``count`` say how many connections to the database are ``open``, and ``in_use``."""
+    global _count_connections  # noqa: PLW0603 - a process has one client of the database
+    _count_connections = count
 
 
 def keep() -> None:
     """Write this process's figures down, for whichever worker is asked for all of them."""
     if not _enabled:
         return
+    connections = _count_connections() if _count_connections else dict.fromkeys(_STATES, 0)
     with _lock:
         figures = [
             {
                 each.name: [[labels, counts] for labels, counts in each.seen.items()]
                 for each in _HISTOGRAMS
             },
-            _connections,
+            connections,
         ]
         written = orjson.dumps(figures)
     draft = _directory() / f"{os.getpid()}.draft"
@@ -158,7 +160,7 @@ class _AllWorkers:
         gauges = [figures for pid, _, figures in workers if _lives(pid)]
         help_ = "Connections to MongoDB that are open, and of these in use."
         gauge = GaugeMetricFamily(_CONNECTIONS, help_, labels=["state"])
-        for state in _connections if gauges else ():
+        for state in _STATES if gauges else ():
             gauge.add_metric([state], sum(figures[state] for figures in gauges))
         yield gauge
 

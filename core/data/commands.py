@@ -1,67 +1,158 @@
-"""One read at the least cost that the driver allows: a command on a connection of its pool.
+"""Reads and writes of single documents at the least cost that the driver allows.
 
-``Database.command`` and cursors prepare for sessions, retries and further batches, which takes
-twice as long as the read itself. The driver's inner parts that are used instead may change with
-its version, which requirements.txt fixes; a test compares both ways.
+``Database.command``, cursors and ``insert_one`` prepare for much that these do not need, which
+takes longer than the work itself. Here a command goes over a connection of the driver's pool as it
+is. The driver still chooses the server, keeps the connections, notices outages, numbers writes and
+tries them again. Its inner parts that are used for that may change with its version, which
+requirements.txt fixes; tests compare both ways.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+import struct
+from typing import Any
 
+import bson
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from django.conf import settings
 from pymongo import timeout
 from pymongo.database import Database
 from pymongo.errors import AutoReconnect, NetworkTimeout
+from pymongo.helpers_shared import _check_command_response, _check_write_command_response
+from pymongo.message import _op_msg
 
-from core.data.client import session
+from core.data.client import CODEC, Document, session
 
-Found = TypeVar("Found", bound=Mapping[str, Any])
+_RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
+# Length, id, id of what is answered, kind of message; flags, kind of section; then the document.
+# Source: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
+_HEAD = struct.Struct("<iiiiIB")
+_OP_MSG, _DOCUMENT = 2013, 0
+# Most answers come in one piece.
+_FIRST_READ = 16 * 1024
+# What an answer to a find begins with, up to its first document.
+_CURSOR, _BATCH, _FIRST = b"\x03cursor\0", b"\x04firstBatch\0", b"\x030\0"
 
-RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
-# What of the answer is decoded by the caller's codec: the documents.
-_DOCUMENTS = {"cursor": {"firstBatch": 1}}
 
-
-def read_batch(
-    database: Database[Any], command: dict[str, Any], codec: CodecOptions[Found]
-) -> list[Found] | None:
-    """The documents that a find command finds, when they come in one batch; else None.
+def find_one(database: Database[Any], command: Document) -> bytes | None:
+    """The BSON of the one document that a find command with a limit of one finds.
 
     It joins the transaction that is under way. It is tried once more where the connection breaks,
     as the driver does with reads of its own.
     """
-    if (current := session()) is not None:
-        cursor = database.command(command, codec_options=codec, session=current)["cursor"]
+    if session() is None:
+        answer = _read(database, command)
+        if answer[4:12] == _CURSOR and answer[16:28] == _BATCH:
+            end = 35 + int.from_bytes(answer[35:39], "little")
+            return answer[35:end] if answer[32:35] == _FIRST else None
+        cursor = bson.decode(answer, _RAW)["cursor"]
     else:
-        with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
-            try:
-                cursor = _send(database, command, codec)
-            except NetworkTimeout:
-                raise
-            except AutoReconnect:
-                cursor = _send(database, command, codec)
+        cursor = database.command(command, codec_options=_RAW, session=session())["cursor"]
+    return bytes(cursor["firstBatch"][0].raw) if cursor["firstBatch"] else None
+
+
+def find_batch(database: Database[Any], command: Document) -> list[Document] | None:
+    """The documents that a find command finds, when they come in one batch; else None."""
+    if session() is not None:
+        cursor = database.command(command, codec_options=CODEC, session=session())["cursor"]
+    else:
+        cursor = bson.decode(_read(database, command), CODEC)["cursor"]
     if cursor["id"]:
         rest = {"killCursors": command["find"], "cursors": [cursor["id"]]}
-        database.command(rest, session=current)
+        database.command(rest, session=session())
         return None
-    return list(cursor["firstBatch"])
+    found: list[Document] = cursor["firstBatch"]
+    return found
 
 
-def _send(database: Database[Any], command: dict[str, Any], codec: CodecOptions[Found]) -> Any:
-    pool: Any = database.client
-    with pool._conn_for_reads(  # noqa: SLF001 - see above
+def write_one(database: Database[Any], command: Document) -> Document:
+    """MongoDB's answer to an insert, update or delete of one document.
+
+    It joins the transaction that is under way. Else it is durable, and tried once more, without
+    being done twice, where the connection breaks or another server takes over.
+    """
+    if session() is not None:
+        joined = database.command(command, codec_options=CODEC, session=session())
+        _check_write_command_response(joined)
+        return joined
+    client: Any = database.client
+    preference = database.read_preference
+
+    def send(current: Any, connection: Any, retryable: bool) -> Document:
+        numbered = {**command, "writeConcern": database.write_concern.document}
+        if current is not None:
+            current._apply_to(numbered, retryable, preference, connection)  # noqa: SLF001
+        answer: Document = bson.decode(_exchange(connection, database.name, numbered), CODEC)
+        _check_command_response(answer, connection.max_wire_version)
+        _check_write_command_response(answer)
+        return answer
+
+    name = next(iter(command))
+    done: Document = client._retryable_write(True, send, None, name)  # noqa: FBT003, SLF001
+    return done
+
+
+def _read(database: Database[Any], command: Document) -> bytes:
+    with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
+        try:
+            return _read_once(database, command)
+        except NetworkTimeout:
+            raise
+        except AutoReconnect:
+            return _read_once(database, command)
+
+
+def _read_once(database: Database[Any], command: Document) -> bytes:
+    client: Any = database.client
+    with client._conn_for_reads(  # noqa: SLF001 - see above
         database.read_preference, None, operation="find"
-    ) as (connection, preference):
-        answer = connection.command(
-            database.name,
-            command,
-            preference,
-            codec,
-            read_concern=database.read_concern,
-            user_fields=_DOCUMENTS,
-        )
-    return answer["cursor"]
+    ) as (connection, _):
+        answer = _exchange(connection, database.name, command)
+        if answer[4:12] != _CURSOR:
+            _check_command_response(bson.decode(answer, CODEC), connection.max_wire_version)
+        return answer
+
+
+def _exchange(connection: Any, database: str, command: Document) -> bytes:
+    """The BSON of the answer to a command."""
+    connection.apply_timeout(command)
+    compression = connection.compression_context
+    number, message, _, size = _op_msg(0, command, database, None, CODEC, ctx=compression)
+    connection.send_message(message, size)
+    if compression:
+        answer: bytes = connection.receive_message(number).raw_command_response()
+    else:
+        try:
+            answer = _receive(connection.conn.get_conn, number)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the connection is of no use
+            connection._raise_connection_failure(error)  # noqa: SLF001
+    return answer
+
+
+def _receive(sock: Any, number: int) -> bytes:
+    """The document of the next message, which has to be the answer to the one of this number."""
+    read: bytes = sock.recv(_FIRST_READ)
+    while len(read) < _HEAD.size:
+        read += _more(sock, _HEAD.size - len(read))
+    length, _, answered, kind, flags, section = _HEAD.unpack_from(read)
+    if (answered, kind, flags, section) != (number, _OP_MSG, 0, _DOCUMENT):
+        raise OSError("not the answer that was expected")
+    if len(read) == length:
+        return read[_HEAD.size :]
+    whole = bytearray(length)
+    whole[: len(read)] = read
+    rest = memoryview(whole)[len(read) :]
+    while rest:
+        count = sock.recv_into(rest)
+        if not count:
+            raise OSError("the connection was closed")
+        rest = rest[count:]
+    return bytes(whole[_HEAD.size :])
+
+
+def _more(sock: Any, most: int) -> bytes:
+    more: bytes = sock.recv(most)
+    if not more:
+        raise OSError("the connection was closed")
+    return more

@@ -15,10 +15,11 @@ from typing import Any, TypeVar
 
 import bson
 from bson import ObjectId
+from pymongo.collection import Collection
 
 from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
-from core.data.commands import RAW, read_batch
+from core.data.commands import find_one, write_one
 from core.data.compiler import Update
 from core.data.failures import translated
 from core.data.monitoring import operation, selection
@@ -103,8 +104,7 @@ def _stored(collection: str, key: object, projection: Projection | None) -> byte
         asked["projection"] = projection
     source = documents(collection)
     with operation("find", source, chosen):
-        found = read_batch(source.database, asked, RAW)
-    return bytes(found[0].raw) if found else None
+        return find_one(source.database, asked)
 
 
 def encode_checked(document: Document) -> bytes:
@@ -120,7 +120,7 @@ def insert(collection: str, document: Document) -> None:
     """Insert one document, which has its ``_id``; raises DuplicateKey."""
     source = documents(collection)
     with operation("insert", source):
-        source.insert_one(document, session=session())
+        write_one(source.database, {"insert": collection, "documents": [document]})
 
 
 def insert_all(collection: str, new: Sequence[Document]) -> None:
@@ -171,9 +171,7 @@ def replace(
 
     def write(chosen: Filter) -> Document | None:
         stored = {"_id": chosen["_id"], **document}
-        with operation("update", source, chosen):
-            result = source.replace_one(chosen, stored, session=session())
-        return stored if result.matched_count else None
+        return stored if _update(source, {"q": chosen, "u": stored})["n"] else None
 
     return _write(collection, keys, if_match, write)
 
@@ -192,9 +190,8 @@ def replace_or_create(
             pass
     stored = {"_id": keys[0], **document}
     source, chosen = documents(collection), {"_id": keys[0]}
-    with operation("update", source, chosen):
-        result = source.replace_one(chosen, stored, upsert=True, session=session())
-    return stored, result.upserted_id is not None
+    done = _update(source, {"q": chosen, "u": stored, "upsert": True})
+    return stored, "upserted" in done
 
 
 def update(
@@ -213,13 +210,19 @@ def update(
     source = documents(collection)
 
     def write(chosen: Filter) -> int | None:
-        with operation("update", source, chosen):
-            result = source.update_one(
-                chosen, change.update, array_filters=change.array_filters, session=session()
-            )
-        return result.modified_count if result.matched_count else None
+        update: Document = {"q": chosen, "u": change.update}
+        if change.array_filters:
+            update["arrayFilters"] = change.array_filters
+        done = _update(source, update)
+        return done["nModified"] if done["n"] else None
 
     return _write(collection, keys, if_match, write)
+
+
+def _update(source: Collection[Document], update: Document) -> Document:
+    """What MongoDB answers to an update of one document: ``n``, ``nModified``, ``upserted``."""
+    with operation("update", source, update["q"]):
+        return write_one(source.database, {"update": source.name, "updates": [update]})
 
 
 def delete(
@@ -230,8 +233,10 @@ def delete(
     source = documents(collection)
 
     def write(chosen: Filter) -> bool | None:
+        delete = {"q": chosen, "limit": 1}
         with operation("delete", source, chosen):
-            return source.delete_one(chosen, session=session()).deleted_count > 0 or None
+            done = write_one(source.database, {"delete": collection, "deletes": [delete]})
+        return done["n"] > 0 or None
 
     _write(collection, keys, if_match, write)
 

@@ -1,4 +1,4 @@
-"""What is told of the driver's work: an operation's time, a slow one's shape, the connections.
+"""What is told of the driver's work: an operation's time, and a slow one's shape.
 
 The data layer's modules put ``operation`` around what they ask of the driver. The shape of an
 operation is its fields and operators without any value. ``take_slow`` hands what was slow in this
@@ -16,7 +16,6 @@ from typing import Any
 import structlog
 from bson.errors import BSONError
 from django.conf import settings
-from pymongo import monitoring
 from pymongo.collection import Collection
 from pymongo.errors import PyMongoError
 
@@ -33,11 +32,6 @@ _MOST_FIELDS, _MOST_BRANCHES, _MOST_DEPTH, _LONGEST_NAME = 30, 10, 4, 100
 # Beyond this, slow operations that nobody takes are forgotten, the oldest first.
 _MOST_HELD = 1000
 _slow: deque[Shape] = deque(maxlen=_MOST_HELD)
-
-
-def listeners() -> list[Any]:
-    """What a client is made with."""
-    return [_Connections()]
 
 
 def take_slow() -> list[Shape]:
@@ -101,28 +95,6 @@ class operation:  # noqa: N801 - read as "with operation(…)"
         log.warning("slow_operation", database=database, **told)
         if database == settings.MONGODB_DATABASE and (told["filter"] or told["sort"]):
             _slow.append(told)
-
-
-class _Connections(monitoring.ConnectionPoolListener):
-    """Counts connections."""
-
-    def connection_created(self, event: monitoring.ConnectionCreatedEvent) -> None:
-        metrics.add_connections(state="open", more=1)
-
-    def connection_closed(self, event: monitoring.ConnectionClosedEvent) -> None:
-        metrics.add_connections(state="open", more=-1)
-
-    def connection_checked_out(self, event: monitoring.ConnectionCheckedOutEvent) -> None:
-        metrics.add_connections(state="in_use", more=1)
-
-    def connection_checked_in(self, event: monitoring.ConnectionCheckedInEvent) -> None:
-        metrics.add_connections(state="in_use", more=-1)
-
-    def _nothing(self, event: Any) -> None:
-        """What else a pool tells is not counted."""
-
-    pool_created = pool_ready = pool_cleared = pool_closed = _nothing
-    connection_ready = connection_check_out_started = connection_check_out_failed = _nothing
 
 
 def selection(stages: Sequence[Mapping[str, Any]]) -> tuple[Any, Any]:

@@ -18,7 +18,7 @@ from pymongo.collection import Collection
 
 from core.data import paging
 from core.data.client import CODEC, Document, session
-from core.data.commands import read_batch
+from core.data.commands import find_batch
 from core.data.compiler import compile_filter, compile_projection, compile_sort
 from core.data.failures import translated
 from core.data.monitoring import operation
@@ -151,7 +151,7 @@ def _read(source: Source, asked: Document, *, exactly: bool) -> tuple[list[Docum
     command = {"find": source.name, **asked, "batchSize": asked["limit"] + 1}
     with operation("find", source, asked["filter"], asked["sort"]):
         if not exactly and settings.COGLEX_MAX_RESULT_BYTES >= _MOST_IN_A_BATCH:
-            some = read_batch(source.database, command, CODEC)
+            some = find_batch(source.database, command)
             if some is not None:
                 return some, b""
         raw = bounded(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import MongoClient
 
 from core.data import client as data_client
-from core.data.commands import RAW, read_batch
+from core.data.commands import find_batch, find_one
 from core.data.documents import get, insert
 from core.errors import DatabaseUnavailable, QueryTimeout
 from tests.core.data.test_failures import failing
@@ -22,15 +23,17 @@ def test_a_read_finds_what_the_driver_finds(collection, documents):
     )
     database = documents.database
     for n in range(3):
-        (found,) = read_batch(database, asked(collection, _id=n), RAW)
-        assert found.raw == documents.with_options(RAW).find_one({"_id": n}).raw
-    assert read_batch(database, asked(collection, _id=7), RAW) == []
+        raw = documents.with_options(DEFAULT_RAW_BSON_OPTIONS).find_one({"_id": n}).raw
+        assert find_one(database, asked(collection, _id=n)) == raw
+        assert find_batch(database, asked(collection, _id=n)) == [documents.find_one({"_id": n})]
+    assert find_one(database, asked(collection, _id=7)) is None
+    assert find_batch(database, asked(collection, _id=7)) == []
 
 
 def test_what_does_not_come_in_one_batch_is_left_and_its_cursor_closed(collection, documents):
     documents.insert_many([{"_id": n} for n in range(10)])
     before = open_cursors()
-    assert read_batch(documents.database, {"find": collection, "batchSize": 3}, RAW) is None
+    assert find_batch(documents.database, {"find": collection, "batchSize": 3}) is None
     assert open_cursors() == before
 
 
