@@ -1,9 +1,9 @@
-"""Turns: how many requests of a worker compute at once, so that waiting ones hold up nobody.
+"""Turns: one request of a worker computes at a time, so that waiting ones hold up nobody.
 
 A worker has many more threads than turns. The WSGI entry takes a turn for each request; code that
 only waits (for a password's hash, a slow client, another server) gives it back for that time, and a
-turn that is held for long, by a slow query say, is lent to others. With the turn goes the thread's
-connection to PostgreSQL, so that a worker needs about one for each turn.
+turn that is held for long is lent to others. With the turn goes the thread's connection to
+PostgreSQL, so that a worker needs about one for each turn.
 """
 
 from __future__ import annotations
@@ -16,8 +16,9 @@ from contextlib import contextmanager
 
 from core import connections
 
-# More threads that compute only take Python's lock from each other.
-TURNS = 2
+# More threads that compute only take Python's lock from each other, and who waits for that lock
+# may wait for long.
+TURNS = 1
 # Whoever has waited so long comes next; before, whoever is just running may go on, which saves
 # two switches between threads a request.
 PATIENCE_SECONDS = 0.005
@@ -100,14 +101,22 @@ _held: set[_Held] = set()
 _lending = threading.Lock()
 
 
-@contextmanager
-def turn() -> Iterator[None]:
-    """Compute with at most ``TURNS - 1`` others."""
-    _enter()
-    try:
-        yield
-    finally:
+class _Turn:
+    """Context manager without the cost of a generator: it stands around every request."""
+
+    def __enter__(self) -> None:
+        _enter()
+
+    def __exit__(self, *_: object) -> None:
         _leave()
+
+
+_turn = _Turn()
+
+
+def turn() -> _Turn:
+    """Compute in the block, with at most ``TURNS`` at once."""
+    return _turn
 
 
 def is_held() -> bool:

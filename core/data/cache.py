@@ -12,13 +12,14 @@ from typing import Any
 import bson
 from bson.errors import BSONError
 from django.core.cache.backends.base import DEFAULT_TIMEOUT, BaseCache
-from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from core.data.client import internal
+from core.data.commands import write_one
 from core.data.failures import translated
 from core.data.indexes import declare
+from core.turns import waiting
 
 declare("cache", ("expires_at", 1), expires=True)
 
@@ -54,38 +55,50 @@ class MongoCache(BaseCache):
     def set(
         self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
     ) -> None:
-        with translated():
-            self._entries.replace_one(
-                {"_id": self._key(key, version)}, self._entry(value, timeout), upsert=True
-            )
+        with translated(), waiting():
+            self._put({"_id": self._key(key, version)}, self._entry(value, timeout))
 
     def add(
         self, key: Any, value: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         # Matches an expired entry only; a live one makes the upsert collide.
         expired = {"_id": self._key(key, version), "expires_at": {"$lte": _now()}}
-        with translated():
+        with translated(), waiting():
             try:
-                self._entries.replace_one(expired, self._entry(value, timeout), upsert=True)
+                self._put(expired, self._entry(value, timeout))
             except DuplicateKeyError:
                 return False
         return True
+
+    def _put(self, chosen: dict[str, Any], entry: dict[str, Any]) -> None:
+        """Replace the entry that is chosen, or make it; raises DuplicateKeyError."""
+        update = {"q": chosen, "u": entry, "upsert": True}
+        write_one(self._entries.database, {"update": self._entries.name, "updates": [update]})
 
     def touch(
         self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None
     ) -> bool:
         change = {"$set": {"expires_at": self._expiry(timeout)}}
-        with translated():
+        with translated(), waiting():
             result = self._entries.update_one({"_id": self._key(key, version), **_alive()}, change)
         return result.matched_count > 0
 
     def incr(self, key: Any, delta: int = 1, version: int | None = None) -> int:
-        with translated():
-            entry = self._entries.find_one_and_update(
-                {"_id": self._key(key, version), "value": {"$type": "number"}, **_alive()},
-                {"$inc": {"value": delta}},
-                return_document=ReturnDocument.AFTER,
+        with translated(), waiting():
+            found = write_one(
+                self._entries.database,
+                {
+                    "findAndModify": self._entries.name,
+                    "query": {
+                        "_id": self._key(key, version),
+                        "value": {"$type": "number"},
+                        **_alive(),
+                    },
+                    "update": {"$inc": {"value": delta}},
+                    "new": True,
+                },
             )
+        entry = found["value"]
         if entry is None:
             raise ValueError(f"Key {key!r} not found")
         value: int = entry["value"]
@@ -95,7 +108,7 @@ class MongoCache(BaseCache):
         return self.incr(key, -delta, version)
 
     def delete(self, key: Any, version: int | None = None) -> bool:
-        with translated():
+        with translated(), waiting():
             result = self._entries.delete_one({"_id": self._key(key, version), **_alive()})
         return result.deleted_count > 0
 
@@ -111,7 +124,7 @@ class MongoCache(BaseCache):
         return {made[entry["_id"]]: entry["value"] for entry in found}
 
     def clear(self) -> None:
-        with translated():
+        with translated(), waiting():
             self._entries.delete_many({})
 
 

@@ -23,6 +23,7 @@ from core import metrics
 from core.data import embedded
 from core.data.failures import translated
 from core.errors import CoglexError
+from core.turns import waiting
 
 Document = dict[str, Any]
 Result = TypeVar("Result")
@@ -138,7 +139,7 @@ def in_transaction(work: Callable[[], Result]) -> Result:
     if _session.get() is not None:
         return work()
     limit = settings.COGLEX_QUERY_TIMEOUT_MS / 1000
-    with translated(), timeout(limit), client().start_session() as started:
+    with translated(), waiting(), timeout(limit), client().start_session() as started:
         return started.with_transaction(lambda current: _attempt(work, current))
 
 

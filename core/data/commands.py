@@ -1,4 +1,4 @@
-"""Reads and writes of single documents at the least cost that the driver allows.
+"""Reads and writes at the least cost that the driver allows.
 
 ``Database.command``, cursors and ``insert_one`` prepare for much that these do not need, which
 takes longer than the work itself. Here a command goes over a connection of the driver's pool as it
@@ -10,6 +10,9 @@ requirements.txt fixes; tests compare both ways.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
+from contextlib import suppress
+from time import monotonic
 from typing import Any
 
 import bson
@@ -17,11 +20,20 @@ from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from django.conf import settings
 from pymongo import timeout
+from pymongo.collection import Collection
 from pymongo.database import Database
-from pymongo.errors import AutoReconnect, NetworkTimeout
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    ConnectionFailure,
+    NetworkTimeout,
+    PyMongoError,
+)
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
 from pymongo.message import _op_msg
+from pymongo.mongo_client_shared import _add_retryable_write_error
 
+from core import turns
 from core.data.client import CODEC, Document, session
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
@@ -29,8 +41,10 @@ _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocumen
 # Source: https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/
 _HEAD = struct.Struct("<iiiiIB")
 _OP_MSG, _DOCUMENT = 2013, 0
+# So long an answer is waited for before others may compute.
+_SOON_SECONDS = 0.005
 # Most answers come in one piece.
-_FIRST_READ = 16 * 1024
+_FIRST_READ, _NEXT_READ = 16 * 1024, 1024 * 1024
 # What an answer to a find begins with, up to its first document.
 _CURSOR, _BATCH, _FIRST = b"\x03cursor\0", b"\x04firstBatch\0", b"\x030\0"
 
@@ -77,20 +91,54 @@ def write_one(database: Database[Any], command: Document) -> Document:
         _check_write_command_response(joined)
         return joined
     client: Any = database.client
-    preference = database.read_preference
+    topology = client._topology  # noqa: SLF001 - see above
+    with timeout(settings.COGLEX_QUERY_TIMEOUT_MS / 1000):
+        # Under one number of one session a server does a write once, however often it is asked.
+        numbers = topology.get_server_session(topology.description.logical_session_timeout_minutes)
+        numbers.inc_transaction_id()
+        numbered = {
+            **command,
+            "writeConcern": database.write_concern.document,
+            "lsid": numbers.session_id,
+            "txnNumber": numbers.transaction_id,
+        }
+        try:
+            return _write_once(database, numbered)
+        except PyMongoError as error:
+            _add_retryable_write_error(error)
+            if not error.has_error_label("RetryableWriteError"):
+                raise
+            if isinstance(error, ConnectionFailure):
+                numbers.mark_dirty()
+            return _write_once(database, numbered)
+        finally:
+            numbers.last_use = monotonic()
+            topology.return_server_session(numbers)
 
-    def send(current: Any, connection: Any, retryable: bool) -> Document:
-        numbered = {**command, "writeConcern": database.write_concern.document}
-        if current is not None:
-            current._apply_to(numbered, retryable, preference, connection)  # noqa: SLF001
-        answer: Document = bson.decode(_exchange(connection, database.name, numbered), CODEC)
+
+def insert_at_once(source: Collection[Any], new: Sequence[Document]) -> None:
+    """Insert documents, which have their ``_id``s, as the first of the transaction under way.
+
+    ``insert_many`` looks at each of them once more, and splits what this raises DocumentTooLarge
+    for: more than fits into one message.
+    """
+    command = {"insert": source.name, "documents": list(new)}
+    answer = source.database.command(command, codec_options=CODEC, session=session())
+    if errors := answer.get("writeErrors"):
+        raise BulkWriteError({"writeErrors": errors})
+    _check_write_command_response(answer)
+
+
+def _write_once(database: Database[Any], command: Document) -> Document:
+    client: Any = database.client
+    with client._conn_for_writes(None, next(iter(command))) as connection:  # noqa: SLF001
+        if not (connection.is_repl or connection.is_mongos):
+            # A server of its own knows no such numbers.
+            command = {name: value for name, value in command.items() if name != "txnNumber"}
+        answer: Document = bson.decode(_exchange(connection, database.name, command), CODEC)
         _check_command_response(answer, connection.max_wire_version)
         _check_write_command_response(answer)
         return answer
-
-    name = next(iter(command))
-    done: Document = client._retryable_write(True, send, None, name)  # noqa: FBT003, SLF001
-    return done
 
 
 def _read(database: Database[Any], command: Document) -> bytes:
@@ -115,8 +163,8 @@ def _read_once(database: Database[Any], command: Document) -> bytes:
 
 
 def _exchange(connection: Any, database: str, command: Document) -> bytes:
-    """The BSON of the answer to a command."""
-    connection.apply_timeout(command)
+    """The BSON of the answer to a command; the caller looks whether that was done."""
+    left = connection.apply_timeout(command)
     compression = connection.compression_context
     number, message, _, size = _op_msg(0, command, database, None, CODEC, ctx=compression)
     connection.send_message(message, size)
@@ -124,31 +172,41 @@ def _exchange(connection: Any, database: str, command: Document) -> bytes:
         answer: bytes = connection.receive_message(number).raw_command_response()
     else:
         try:
-            answer = _receive(connection.conn.get_conn, number)
+            answer = _receive(connection.conn.get_conn, number, left)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the connection is of no use
             connection._raise_connection_failure(error)  # noqa: SLF001
     return answer
 
 
-def _receive(sock: Any, number: int) -> bytes:
+def _receive(sock: Any, number: int, seconds: float) -> bytes:
     """The document of the next message, which has to be the answer to the one of this number."""
-    read: bytes = sock.recv(_FIRST_READ)
+    read = _first(sock, seconds)
     while len(read) < _HEAD.size:
+        sock.settimeout(seconds)
         read += _more(sock, _HEAD.size - len(read))
     length, _, answered, kind, flags, section = _HEAD.unpack_from(read)
     if (answered, kind, flags, section) != (number, _OP_MSG, 0, _DOCUMENT):
         raise OSError("not the answer that was expected")
-    if len(read) == length:
-        return read[_HEAD.size :]
-    whole = bytearray(length)
-    whole[: len(read)] = read
-    rest = memoryview(whole)[len(read) :]
-    while rest:
-        count = sock.recv_into(rest)
-        if not count:
-            raise OSError("the connection was closed")
-        rest = rest[count:]
-    return bytes(whole[_HEAD.size :])
+    if len(read) < length:
+        sock.settimeout(seconds)
+        pieces = [read]
+        missing = length - len(read)
+        while missing:
+            pieces.append(_more(sock, min(missing, _NEXT_READ)))
+            missing -= len(pieces[-1])
+        read = b"".join(pieces)
+    return read[_HEAD.size :]
+
+
+def _first(sock: Any, seconds: float) -> bytes:
+    """The beginning of an answer; one that takes long is waited for without a turn."""
+    if turns.is_held():
+        sock.settimeout(min(_SOON_SECONDS, seconds))
+        with suppress(TimeoutError):
+            return _more(sock, _FIRST_READ)
+    with turns.waiting():
+        sock.settimeout(seconds)
+        return _more(sock, _FIRST_READ)
 
 
 def _more(sock: Any, most: int) -> bytes:

@@ -7,19 +7,22 @@ finds out; ``keys`` are the spellings of one key, likeliest first (``names.keys_
 
 from __future__ import annotations
 
+import os
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count as count_from
+from time import time
 from typing import Any, TypeVar
 
 import bson
-from bson import ObjectId
 from pymongo.collection import Collection
 
 from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
-from core.data.commands import find_one, write_one
+from core.data.commands import find_one, insert_at_once, write_one
 from core.data.compiler import Update
 from core.data.failures import translated
 from core.data.monitoring import operation, selection
@@ -52,9 +55,24 @@ class Found:
     size: int
 
 
+class _Keys:
+    """Numbers of this process, which nothing else counts along."""
+
+    def __init__(self) -> None:
+        self.process = os.urandom(5).hex()
+        self.counter = count_from(int.from_bytes(os.urandom(3)))
+
+
+_keys = _Keys()
+os.register_at_fork(after_in_child=_keys.__init__)  # type: ignore[misc]
+
+
 def new_key() -> str:
-    """A key as Coglex generates them: 24 hex digits that grow with time."""
-    return str(ObjectId())
+    """A key as Coglex generates them: 24 hex digits that grow with time.
+
+    Seconds, process and counter, as in the driver's ``ObjectId``, at a quarter of its cost.
+    """
+    return f"{int(time()):08x}{_keys.process}{next(_keys.counter) & 0xFFFFFF:06x}"
 
 
 def etag_of(raw: bytes) -> str:
@@ -124,7 +142,10 @@ def insert(collection: str, document: Document) -> None:
 
 
 def insert_all(collection: str, new: Sequence[Document]) -> None:
-    """Insert documents, which have their ``_id``s, all or none; raises DuplicateKey."""
+    """Insert documents, which have their ``_id``s, all or none.
+
+    Raises DuplicateKey, DocumentTooLarge and InvalidDocument.
+    """
     if len(new) == 1:
         with below("/0"):
             insert(collection, new[0])
@@ -132,11 +153,19 @@ def insert_all(collection: str, new: Sequence[Document]) -> None:
 
     source = documents(collection)
 
-    def work() -> None:
+    def insert_split() -> None:
         with operation("insert", source):
             source.insert_many(new, session=session())
 
-    in_transaction(work)
+    def insert_together() -> None:
+        with operation("insert", source):
+            insert_at_once(source, new)
+
+    if session() is None:
+        with suppress(DocumentTooLarge):
+            in_transaction(insert_together)
+            return
+    in_transaction(insert_split)
 
 
 def create(collection: str, keys: Sequence[object], document: Document) -> Document:

@@ -16,6 +16,7 @@ import orjson
 from django.conf import settings
 from pymongo.collection import Collection
 
+from core import turns
 from core.data import paging
 from core.data.client import CODEC, Document, session
 from core.data.commands import find_batch
@@ -154,17 +155,18 @@ def _read(source: Source, asked: Document, *, exactly: bool) -> tuple[list[Docum
             some = find_batch(source.database, command)
             if some is not None:
                 return some, b""
-        raw = bounded(
-            source.find_raw_batches(
-                asked["filter"],
-                asked.get("projection"),
-                sort=list(asked["sort"].items()),
-                skip=asked["skip"],
-                limit=asked["limit"],
-                batch_size=asked["limit"] + 1,
-                session=session(),
+        with turns.waiting():
+            raw = bounded(
+                source.find_raw_batches(
+                    asked["filter"],
+                    asked.get("projection"),
+                    sort=list(asked["sort"].items()),
+                    skip=asked["skip"],
+                    limit=asked["limit"],
+                    batch_size=asked["limit"] + 1,
+                    session=session(),
+                )
             )
-        )
         return bson.decode_all(raw, CODEC), raw
 
 

@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import bson
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.collection import Collection
 
 from core.data import indexes, pages
-from core.data.client import internal, session
+from core.data.client import CODEC, internal, session
+from core.data.commands import find_one, write_one
 from core.data.monitoring import operation, selection
 from core.data.pages import Listing, Query
 
@@ -38,8 +40,9 @@ class Records:
 
     def insert(self, record: Record) -> None:
         """Write a new record; raises DuplicateKey."""
+        record.setdefault("_id", ObjectId())
         with operation("insert", self._collection):
-            self._collection.insert_one(record, session=session())
+            write_one(self._collection.database, {"insert": self.name, "documents": [record]})
 
     def insert_all(self, records: list[Record]) -> None:
         """Write new records, in any order."""
@@ -56,8 +59,12 @@ class Records:
 
     def get(self, chosen: Record, fields: Record | None = None) -> Record | None:
         """One record that fits, or None."""
+        asked: Record = {"find": self.name, "filter": chosen, "limit": 1, "singleBatch": True}
+        if fields:
+            asked["projection"] = fields
         with operation("find", self._collection, chosen):
-            return self._collection.find_one(chosen, fields, session=session())
+            found = find_one(self._collection.database, asked)
+            return None if found is None else bson.decode(found, CODEC)
 
     def by_object_id(self, text: str) -> Record | None:
         """The record whose id, of MongoDB's own kind, is spelled so; None where it spells none."""
@@ -88,9 +95,10 @@ class Records:
 
     def update(self, chosen: Record, change: Record, *, upsert: bool = False) -> bool:
         """Change one record that fits; whether one did (or was made)."""
+        update = {"q": chosen, "u": change, "upsert": upsert}
         with operation("update", self._collection, chosen):
-            done = self._collection.update_one(chosen, change, upsert=upsert, session=session())
-        return bool(done.matched_count or done.upserted_id is not None)
+            done = write_one(self._collection.database, {"update": self.name, "updates": [update]})
+        return bool(done["n"])
 
     def update_all(self, chosen: Record, change: Record) -> int:
         """Change all that fit; how many did."""

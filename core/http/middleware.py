@@ -17,7 +17,6 @@ from django.conf import settings
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.http.response import HttpResponseBase
-from django.urls import get_resolver
 
 from core import activity, logs, metrics
 from core.errors import MethodNotAllowed
@@ -25,6 +24,7 @@ from core.http import limits, problems
 from core.http.addresses import client_address
 from core.http.carried import carried
 from core.http.paths import is_api
+from core.http.routes import resolve
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -137,7 +137,7 @@ def _check_host(request: HttpRequest) -> None:
 def call_view(request: HttpRequest) -> HttpResponseBase:
     """The answer of the view that the path means; whatever it raises is a problem document."""
     try:
-        found = get_resolver().resolve(request.path_info)
+        found = resolve(request.path_info)
         request.resolver_match = found
         response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
         if not getattr(response, "is_rendered", True):

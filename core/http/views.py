@@ -43,6 +43,10 @@ class ServiceViewSet(ViewSet):
             return getattr(self, action)(request, *args, **kwargs)
         except Exception as error:  # noqa: BLE001 - as REST framework does
             return handle_exception(error, {"view": self, "request": request})
+        finally:
+            # REST framework has bound the actions to the view: a circle, which would keep the
+            # request and its body until the collector comes.
+            vars(self).clear()
 
     def initial(self, request: Any, *args: Any, **kwargs: Any) -> None:
         """Before the action: may this be done?"""
