@@ -35,7 +35,7 @@ from core.errors import (
     SessionNotFound,
     below,
 )
-from core.times import now, rfc3339
+from core.times import aware, now, rfc3339
 
 Document = dict[str, Any]
 
@@ -197,8 +197,9 @@ def _new_session(ip: str, user_agent: str) -> Record:
 def _add_session(record: Record, entry: Record, change: Record) -> None:
     """Write the session, unless the user was disabled, deleted or given another password since."""
     unchanged = {"_id": record["_id"], "disabled": False, "password": record["password"]}
-    ended = {"expires_at": {"$lte": entry["signed_in_at"]}}
-    users.update({"_id": record["_id"]}, {"$pull": {"sessions": ended}})
+    if any(aware(each["expires_at"]) <= entry["signed_in_at"] for each in record["sessions"]):
+        ended = {"expires_at": {"$lte": entry["signed_in_at"]}}
+        users.update({"_id": record["_id"]}, {"$pull": {"sessions": ended}})
     push = {"sessions": {"$each": [entry], "$slice": -records.MAX_SESSIONS}}
     if not users.update(unchanged, {"$push": push, "$set": change}):
         raise InvalidCredentials

@@ -26,9 +26,13 @@ class LoadFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Load:
-    """What came of some seconds of load; times in milliseconds."""
+    """What came of some seconds of load; times in milliseconds.
+
+    ``timed`` requests were answered in these seconds, when all connections were busy.
+    """
 
     requests: int
+    timed: int
     seconds: float
     p50: float
     p99: float
@@ -36,7 +40,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        return self.requests / self.seconds
+        return self.timed / self.seconds
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,7 @@ def _wrk(port: int, replay: Replay, seconds: float, start: int, strict: bool) ->
     told = json.loads(lines[-1])
     return Load(
         requests=told["requests"],
+        timed=told["requests"],
         seconds=told["microseconds"] / 1e6,
         p50=told["p50"] / 1000,
         p99=told["p99"] / 1000,
@@ -124,9 +129,12 @@ def _python(port: int, replay: Replay, seconds: float, start: int, _: bool) -> L
         results = pool.starmap(_connection, [(port, part, seconds) for part in parts])
     spans = [span for found, _ in results for span in found]
     cuts = statistics.quantiles([end - begin for begin, end in spans], n=100)
+    first = min(begin for begin, _ in spans)
+    until = min(found[-1][1] for found, _ in results)
     return Load(
         requests=len(spans),
-        seconds=max(end for _, end in spans) - min(begin for begin, _ in spans),
+        timed=sum(end <= until for _, end in spans),
+        seconds=until - first,
         p50=cuts[49] * 1000,
         p99=cuts[98] * 1000,
         failed=sum(failed for _, failed in results),

@@ -21,8 +21,8 @@ _HOW = f"""## How it is measured
 `make bench` measures it all again and writes this page. Servers run as in production:
 
 - Coglex by `manage.py serve`, with metrics, its log in a file, and API keys checked.
-- {parse.NAME} {parse.VERSION} as its own cluster of {parse.PROCESSES} processes, asked with the
-  master key, without log files.
+- {parse.NAME} {parse.VERSION} as its own cluster of {parse.PROCESSES} processes with its default
+  settings, asked with its REST API key; its classes let everybody do what is measured.
 - {eve.NAME} {eve.VERSION} on gunicorn {eve.GUNICORN} with {eve.PROCESSES} processes of
   {eve.THREADS} threads, without authentication, links and counts.
 

@@ -22,12 +22,12 @@ from core.data.encoding import decode_document
 from core.data.names import check_collection, check_key, keys_spelled
 from core.data.pages import Listing, Query, compiled, projection_of
 from core.errors import (
+    CoglexError,
     DocumentNotFound,
     InvalidDocument,
     InvalidKey,
     InvalidParameter,
     PreconditionFailed,
-    below,
 )
 from core.times import now, rfc3339
 
@@ -69,21 +69,28 @@ def insert_documents(*, collection: str, documents: object) -> Document:
 
 def new_document(document: object) -> Document:
     """A client's document with its key, as it will be stored."""
-    decoded = decode_document(document)
-    key = check_key(decoded.pop("_id")) if "_id" in decoded else store.new_key()
-    new = {"_id": key, **decoded}
+    new = _with_key(document)
     store.encode_checked(new)
     return new
 
 
+def _with_key(document: object) -> Document:
+    decoded = decode_document(document)
+    key = check_key(decoded["_id"]) if "_id" in decoded else store.new_key()
+    return {"_id": key, **decoded}
+
+
 def new_documents(documents: object) -> list[Document]:
-    """A client's list of documents with their keys."""
+    """A client's list of documents with their keys; their sizes are looked at when inserting."""
     if not isinstance(documents, list) or not 1 <= len(documents) <= MAX_INSERTED:
         raise InvalidDocument.at("", f"Send a list of 1 to {MAX_INSERTED} documents.")
-    new = []
-    for index, document in enumerate(documents):
-        with below(f"/{index}"):
-            new.append(new_document(document))
+    new: list[Document] = []
+    try:
+        for document in documents:
+            new.append(_with_key(document))  # noqa: PERF401 - their number is the index
+    except CoglexError as error:
+        error.under(f"/{len(new)}")
+        raise
     return new
 
 
@@ -138,7 +145,7 @@ def _replace_existing(
 
 def keyed(keys: list[object], document: object) -> tuple[list[object], Document]:
     """The keys that may be meant, and the document without its own, which has to be one of them."""
-    new = decode_document(document)
+    new = dict(decode_document(document))
     if "_id" in new:
         given = check_key(new.pop("_id"))
         keys = [key for key in keys if type(key) is type(given) and key == given]

@@ -102,7 +102,9 @@ def _sampled(
     times = [taken for found, _ in parts for taken in found]
     cuts = statistics.quantiles(times, n=100)
     rate = sum(len(found) / sum(found) for found, _ in parts)
-    load = Load(len(times), len(times) / rate, cuts[49] * 1000, cuts[98] * 1000, failed=0)
+    load = Load(
+        len(times), len(times), len(times) / rate, cuts[49] * 1000, cuts[98] * 1000, failed=0
+    )
     cpu = sum(used for _, used in parts) * 1e6 / len(times)
     return Sample(load, cpu, (cpu_seconds(stored) - before) * 1e6 / len(times))
 
