@@ -153,9 +153,12 @@ class _Server(MPServer):
         granian.signal_handler_interrupt(*args)
 
     def shutdown(self, exit_code: int = 0) -> None:
-        if self.interrupt_signal:
-            self.interrupt_children.clear()
-        super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        try:
+            super().shutdown(exit_code)  # type: ignore[no-untyped-call]
+        except SystemExit:
+            # Workers that were just being started when the signal came ended by it, too.
+            if exit_code or not self.interrupt_signal:
+                raise
 
     def signal_handler_reload(self, *args: Any) -> None:
         granian: Any = super()
