@@ -37,6 +37,8 @@ def served(tmp_path):
 def test_ctrl_c_stops_all_of_it_cleanly(served):
     workers, mongod = served.children(), served.mongod()
     assert len(workers) >= 2
+    if hasattr(os, "SCHED_BATCH"):
+        eventually(lambda: all(os.sched_getscheduler(pid) == os.SCHED_BATCH for pid in workers))
     assert served.stop(signal.SIGINT) == 0
     assert not any(map(is_running, [*workers, mongod]))
     said = served.output.read_text()

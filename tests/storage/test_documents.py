@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 import uuid
 
 import pytest
 from bson import Binary, ObjectId
 
+from core.data.documents import new_key
 from tests.conftest import assert_problem
 
 ROOT = "/service/storage/v1"
@@ -31,6 +36,30 @@ def test_a_document_is_stored_as_sent_plus_its_key(api, base, documents):
     assert len(key) == 24
     assert documents.find_one({}) == {"_id": key, **sent}
     assert api.get(created["Location"]).json() == {"_id": key, **sent}
+
+
+def test_generated_keys_are_of_their_time_and_their_process():
+    began = int(time.time())
+    keys = [new_key() for _ in range(10_000)]
+    assert len(set(keys)) == len(keys)
+    moments = [ObjectId(key).generation_time.timestamp() for key in (keys[0], keys[-1])]
+    assert began <= moments[0] <= moments[1] <= time.time()
+    code = (
+        "import os\n"
+        "from core.data.documents import new_key\n"
+        "new_key()\n"
+        "child = os.fork()\n"
+        "os.write(1, new_key().encode() + b' ')\n"
+        "child and os.wait()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "DJANGO_SETTINGS_MODULE": "tests.settings"},
+        capture_output=True,
+        check=True,
+    )
+    one, other = ran.stdout.split()
+    assert one[8:18] != other[8:18]
 
 
 def test_creation_times_are_utc_strings(api, base):

@@ -1,15 +1,19 @@
-"""Reads on the driver's inner parts: the same as on its outer ones, and tried again likewise."""
+"""Commands on the driver's inner parts: the same as on its outer ones, and tried again likewise."""
 
 from __future__ import annotations
+
+import threading
 
 import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import MongoClient
 
 from core.data import client as data_client
-from core.data.commands import find_batch, find_one
-from core.data.documents import get, insert
-from core.errors import DatabaseUnavailable, QueryTimeout
+from core.data.commands import find_batch, find_one, write_one
+from core.data.documents import get, insert, insert_all
+from core.data.monitoring import is_near
+from core.errors import DatabaseUnavailable, DocumentTooLarge, DuplicateKey, QueryTimeout
+from core.turns import turn
 from tests.core.data.test_failures import failing
 
 
@@ -73,3 +77,116 @@ def test_a_read_has_the_time_limit_of_an_operation(collection, impatient, mongod
             get(collection, ["k"])
         another.admin.command({**fail, "mode": "off"})
     assert get(collection, ["k"]).document == {"_id": "k"}
+
+
+@pytest.mark.parametrize("size", [15_000, 17_000, 3_000_000])
+def test_an_answer_in_pieces_is_put_together(collection, documents, size):
+    documents.insert_one({"_id": "k", "text": "x" * size})
+    assert get(collection, ["k"]).document == {"_id": "k", "text": "x" * size}
+
+
+@pytest.mark.parametrize(
+    "update",
+    [
+        {"q": {"_id": 1}, "u": {"$inc": {"n": 1}}},
+        {"q": {"_id": 1}, "u": {"$inc": {"n": 0}}},
+        {"q": {"_id": 7}, "u": {"$inc": {"n": 1}}},
+        {"q": {"_id": 7}, "u": {"n": 5}, "upsert": True},
+        {
+            "q": {"_id": 1},
+            "u": {"$set": {"list.$[x]": 9}},
+            "arrayFilters": [{"x": {"$gt": 1}}],
+        },
+    ],
+)
+def test_a_write_does_what_the_driver_does(collection, documents, update):
+    one = {"_id": 1, "n": 1, "list": [1, 2, 3]}
+    documents.insert_one(one)
+    command = {"update": collection, "updates": [update]}
+    theirs = documents.database.command({**command})
+    expected = list(documents.find().sort("_id"))
+    documents.delete_many({})
+    documents.insert_one(one)
+    ours = write_one(documents.database, command)
+    assert list(documents.find().sort("_id")) == expected
+    told = ("n", "nModified", "upserted")
+    assert {name: ours.get(name) for name in told} == {name: theirs.get(name) for name in told}
+
+
+def test_a_write_is_tried_once_more_and_done_once(collection, documents):
+    command = {"update": collection, "updates": [{"q": {"_id": "k"}, "u": {"$inc": {"n": 1}}}]}
+    insert(collection, {"_id": "k", "n": 0})
+    lost = {"code": 91, "errmsg": "shut down", "errorLabels": ["RetryableWriteError"]}
+    # Done, and then not acknowledged; not done; refused by a server that is none to write to.
+    for done, failure in enumerate(
+        (
+            {"writeConcernError": lost},
+            {"closeConnection": True},
+            {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]},
+        ),
+        start=1,
+    ):
+        with failing("update", mode={"times": 1}, **failure):
+            write_one(documents.database, command)
+        assert get(collection, ["k"]).document["n"] == done
+    with (
+        failing("insert", mode={"times": 2}, closeConnection=True),
+        pytest.raises(DatabaseUnavailable),
+    ):
+        insert(collection, {"_id": "another"})
+
+
+def test_a_write_joins_its_transaction(collection, documents):
+    def work():
+        insert(collection, {"_id": "k"})
+        assert documents.find_one({"_id": "k"}) is None
+        raise DuplicateKey
+
+    with pytest.raises(DuplicateKey):
+        data_client.in_transaction(work)
+    assert documents.find_one({"_id": "k"}) is None
+
+
+def test_documents_that_one_message_cannot_hold_are_split(collection, documents):
+    insert_all(collection, [{"_id": n, "text": "x" * 1_000_000} for n in range(20)])
+    assert documents.count_documents({}) == 20
+    with pytest.raises(DocumentTooLarge):
+        insert_all(collection, [{"_id": "a"}, {"_id": "b", "text": "x" * 17_000_000}])
+    with pytest.raises(DuplicateKey) as raised:
+        insert_all(collection, [{"_id": "a"}, {"_id": "b"}, {"_id": "a"}])
+    assert [each.pointer for each in raised.value.errors] == ["/2/_id"]
+    assert documents.count_documents({}) == 20
+
+
+def test_others_compute_while_an_answer_takes_long(collection, mongodb):
+    insert(collection, {"_id": "k"})
+    reading, read = threading.Event(), threading.Event()
+
+    def slowly():
+        with turn():
+            reading.set()
+            get(collection, ["k"])
+        read.set()
+
+    thread = threading.Thread(target=slowly)
+    with failing("find", mode={"times": 1}, blockConnection=True, blockTimeMS=2000):
+        thread.start()
+        assert reading.wait(10)
+        with turn():
+            assert not read.is_set()
+    thread.join()
+    assert read.is_set()
+
+
+def test_a_mongodb_on_this_machine_is_near(settings):
+    for uri, near in (
+        (None, True),
+        ("mongodb://localhost", True),
+        ("mongodb://127.0.0.1:27018,[::1]:27019/?replicaSet=rs0", True),
+        ("mongodb://%2Ftmp%2Fm.sock/", True),
+        ("mongodb://user:word@db.example.com/", False),
+        ("mongodb://localhost,db.example.com/", False),
+        ("mongodb+srv://cluster.example.com/", False),
+    ):
+        settings.MONGODB_URI = uri
+        assert is_near() is near, uri

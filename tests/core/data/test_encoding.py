@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import copy
 import json
 import math
 from datetime import datetime
 
 import bson
 import pytest
-from bson import Int64
+from bson import Int64, ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -289,3 +290,13 @@ def test_any_bytes_give_a_value_or_the_domains_error(raw):
         decode_document(value)
     except CoglexError:
         pass
+
+
+def test_what_is_decoded_stays_as_it_was_sent():
+    plain = {"a": [1, {"b": None}], "c": {"d": []}}
+    assert decode_document(plain) is plain
+    typed = {"a": [1, {"b": {"$oid": "5" * 24}}], "c": {"d": [{"$numberLong": "1"}]}, "e": [[2]]}
+    sent = copy.deepcopy(typed)
+    decoded = decode_document(typed)
+    assert typed == sent
+    assert decoded == {"a": [1, {"b": ObjectId("5" * 24)}], "c": {"d": [1]}, "e": [[2]]}
