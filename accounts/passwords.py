@@ -30,9 +30,10 @@ _queue = threading.BoundedSemaphore(_MAX_WAITING)
 
 
 def _be_nice() -> None:
-    """Linux gives threads priorities of their own; elsewhere it would be the process's."""
+    """Low priority, on any processor. Linux knows both of a thread; others only of a process."""
     if os.uname().sysname == "Linux":
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 5)
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
 @lru_cache(maxsize=1)

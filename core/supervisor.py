@@ -40,6 +40,8 @@ STOP_SECONDS = 20
 # Between replacements of workers that die one after the other.
 RESPAWN_PAUSE_SECONDS = 0.5
 _PLAN = "COGLEX_PLAN"
+# The processor that a worker keeps to.
+_PROCESSOR = "COGLEX_PROCESSOR"
 _INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -141,6 +143,14 @@ class _Server(MPServer):
         super().__init__(*args, **kwargs)
         self._in_terminal = os.isatty(0)
 
+    def _spawn_worker(self, idx: int, *args: Any, **kwargs: Any) -> Any:
+        processors = _processors()
+        if 1 < len(processors) <= self.workers:
+            # It inherits this as it is started, next.
+            os.environ[_PROCESSOR] = str(processors[idx % len(processors)])
+        granian: Any = super()
+        return granian._spawn_worker(idx, *args, **kwargs)  # noqa: SLF001 - as below
+
     def signal_handler_interrupt(self, *args: Any) -> None:
         workers: list[Any] = self.wrks
         for worker in workers:
@@ -239,10 +249,26 @@ def start_worker() -> None:
     if parent is None:
         return
     os.setsid()
+    _keep_to_one_processor()
     _let_others_finish()
     threading.Thread(
         target=_end_with, args=(parent.sentinel,), name="parent-watch", daemon=True
     ).start()
+
+
+def _processors() -> list[int]:
+    """Those that this process may run on, where the system tells."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+def _keep_to_one_processor() -> None:
+    """Stay on the processor that the parent named, where there are workers for all of them.
+
+    Only one thread of a worker computes at a time, and what it needs is in that one's caches.
+    """
+    if processor := os.environ.pop(_PROCESSOR, None):
+        with suppress(OSError):
+            os.sched_setaffinity(0, {int(processor)})
 
 
 def _let_others_finish() -> None:

@@ -34,11 +34,20 @@ def served(tmp_path):
         left.stop()
 
 
+def assert_all_processors_are_used(workers):
+    """Each has one to itself when there is a worker for each; else the system decides."""
+    ours = os.sched_getaffinity(0)
+    theirs = [os.sched_getaffinity(pid) for pid in workers]
+    assert set().union(*theirs) == ours
+    assert all(len(each) == 1 for each in theirs) is (len(workers) >= len(ours))
+
+
 def test_ctrl_c_stops_all_of_it_cleanly(served):
     workers, mongod = served.children(), served.mongod()
     assert len(workers) >= 2
     if hasattr(os, "SCHED_BATCH"):
         eventually(lambda: all(os.sched_getscheduler(pid) == os.SCHED_BATCH for pid in workers))
+        assert_all_processors_are_used(workers)
     assert served.stop(signal.SIGINT) == 0
     assert not any(map(is_running, [*workers, mongod]))
     said = served.output.read_text()
