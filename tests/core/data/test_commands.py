@@ -6,7 +6,7 @@ import threading
 
 import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
-from pymongo import MongoClient
+from pymongo import MongoClient, message
 
 from core.data import client as data_client
 from core.data.commands import find_batch, find_one, write_one
@@ -147,9 +147,12 @@ def test_a_write_joins_its_transaction(collection, documents):
     assert documents.find_one({"_id": "k"}) is None
 
 
-def test_documents_that_one_message_cannot_hold_are_split(collection, documents):
-    insert_all(collection, [{"_id": n, "text": "x" * 1_000_000} for n in range(20)])
+def test_documents_that_one_message_cannot_hold_are_split(collection, documents, monkeypatch):
+    # As if a message held 1 MB: transactions of 16 MB may be too much for the cache of a small one.
+    monkeypatch.setattr(message, "_COMMAND_OVERHEAD", 1_000_000 - 16 * 1024 * 1024)
+    insert_all(collection, [{"_id": n, "text": "x" * 100_000} for n in range(20)])
     assert documents.count_documents({}) == 20
+    monkeypatch.undo()
     with pytest.raises(DocumentTooLarge):
         insert_all(collection, [{"_id": "a"}, {"_id": "b", "text": "x" * 17_000_000}])
     with pytest.raises(DuplicateKey) as raised:
