@@ -81,13 +81,17 @@ def _with_key(document: object) -> Document:
 
 
 def new_documents(documents: object) -> list[Document]:
-    """A client's list of documents with their keys; their sizes are looked at when inserting."""
+    """A client's list of documents with their keys.
+
+    The sizes of several are looked at as they are inserted: to encode each before takes long.
+    """
     if not isinstance(documents, list) or not 1 <= len(documents) <= MAX_INSERTED:
         raise InvalidDocument.at("", f"Send a list of 1 to {MAX_INSERTED} documents.")
+    make = new_document if len(documents) == 1 else _with_key
     new: list[Document] = []
     try:
         for document in documents:
-            new.append(_with_key(document))  # noqa: PERF401 - their number is the index
+            new.append(make(document))  # noqa: PERF401 - their number is the index
     except CoglexError as error:
         error.under(f"/{len(new)}")
         raise

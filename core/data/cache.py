@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError
 
 from core.data.client import internal
-from core.data.commands import write_one
+from core.data.commands import update_one, write_one
 from core.data.failures import translated
 from core.data.indexes import declare
 from core.turns import waiting
@@ -72,8 +72,7 @@ class MongoCache(BaseCache):
 
     def _put(self, chosen: dict[str, Any], entry: dict[str, Any]) -> None:
         """Replace the entry that is chosen, or make it; raises DuplicateKeyError."""
-        update = {"q": chosen, "u": entry, "upsert": True}
-        write_one(self._entries.database, {"update": self._entries.name, "updates": [update]})
+        update_one(self._entries, {"q": chosen, "u": entry, "upsert": True})
 
     def touch(
         self, key: Any, timeout: Timeout = DEFAULT_TIMEOUT, version: int | None = None

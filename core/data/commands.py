@@ -30,7 +30,7 @@ from pymongo.errors import (
     PyMongoError,
 )
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
-from pymongo.message import _op_msg
+from pymongo.message import _COMMAND_OVERHEAD, _op_msg, _raise_document_too_large
 from pymongo.mongo_client_shared import _add_retryable_write_error
 
 from core import turns
@@ -49,12 +49,18 @@ _FIRST_READ, _NEXT_READ = 16 * 1024, 1024 * 1024
 _CURSOR, _BATCH, _FIRST = b"\x03cursor\0", b"\x04firstBatch\0", b"\x030\0"
 
 
-def find_one(database: Database[Any], command: Document) -> bytes | None:
-    """The BSON of the one document that a find command with a limit of one finds.
+def find_one(
+    source: Collection[Any], chosen: Document, fields: Document | None = None
+) -> bytes | None:
+    """The BSON of the one document that is chosen, or of some of its fields.
 
     It joins the transaction that is under way. It is tried once more where the connection breaks,
     as the driver does with reads of its own.
     """
+    command: Document = {"find": source.name, "filter": chosen, "limit": 1, "singleBatch": True}
+    if fields:
+        command["projection"] = fields
+    database = source.database
     if session() is None:
         answer = _read(database, command)
         if answer[4:12] == _CURSOR and answer[16:28] == _BATCH:
@@ -80,8 +86,21 @@ def find_batch(database: Database[Any], command: Document) -> list[Document] | N
     return found
 
 
+def insert_one(source: Collection[Any], document: Document) -> None:
+    """Insert a document, which has its ``_id``."""
+    write_one(source.database, {"insert": source.name, "documents": [document]})
+
+
+def update_one(source: Collection[Any], update: Document) -> Document:
+    """What MongoDB answers to an update of one document: ``n``, ``nModified``, ``upserted``.
+
+    ``update`` is as it takes it: ``{"q": filter, "u": update or document, "upsert": …}``.
+    """
+    return write_one(source.database, {"update": source.name, "updates": [update]})
+
+
 def write_one(database: Database[Any], command: Document) -> Document:
-    """MongoDB's answer to an insert, update or delete of one document.
+    """MongoDB's answer to a command that writes one document.
 
     It joins the transaction that is under way. Else it is durable, and tried once more, without
     being done twice, where the connection breaks or another server takes over.
@@ -166,8 +185,11 @@ def _exchange(connection: Any, database: str, command: Document) -> bytes:
     """The BSON of the answer to a command; the caller looks whether that was done."""
     left = connection.apply_timeout(command)
     compression = connection.compression_context
-    number, message, _, size = _op_msg(0, command, database, None, CODEC, ctx=compression)
-    connection.send_message(message, size)
+    number, message, size, _ = _op_msg(0, command, database, None, CODEC, ctx=compression)
+    # As the driver has it: a document of the largest size, and the command around it.
+    if size > (most := connection.max_bson_size + _COMMAND_OVERHEAD):
+        _raise_document_too_large(next(iter(command)), size, most)
+    connection.send_message(message, 0)
     if compression:
         answer: bytes = connection.receive_message(number).raw_command_response()
     else:

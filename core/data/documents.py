@@ -22,7 +22,7 @@ from pymongo.collection import Collection
 
 from core.data import pages
 from core.data.client import CODEC, Document, documents, documents_database, in_transaction, session
-from core.data.commands import find_one, insert_at_once, write_one
+from core.data.commands import find_one, insert_at_once, insert_one, update_one, write_one
 from core.data.compiler import Update
 from core.data.failures import translated
 from core.data.monitoring import operation, selection
@@ -33,6 +33,7 @@ from core.errors import (
     DocumentTooLarge,
     DuplicateKey,
     InvalidCollection,
+    InvalidQuery,
     PreconditionFailed,
     below,
 )
@@ -56,15 +57,19 @@ class Found:
 
 
 class _Keys:
-    """Numbers of this process, which nothing else counts along."""
+    """What keys of this process have, and nothing else counts along."""
 
     def __init__(self) -> None:
+        self.renew()
+
+    def renew(self) -> None:
+        """Begin anew, as another process."""
         self.process = os.urandom(5).hex()
         self.counter = count_from(int.from_bytes(os.urandom(3)))
 
 
 _keys = _Keys()
-os.register_at_fork(after_in_child=_keys.__init__)  # type: ignore[misc]
+os.register_at_fork(after_in_child=_keys.renew)
 
 
 def new_key() -> str:
@@ -117,12 +122,9 @@ def get(collection: str, keys: Sequence[object], projection: Projection | None =
 def _stored(collection: str, key: object, projection: Projection | None) -> bytes | None:
     """The bytes of a document."""
     chosen = {"_id": key}
-    asked: Document = {"find": collection, "filter": chosen, "limit": 1, "singleBatch": True}
-    if projection:
-        asked["projection"] = projection
     source = documents(collection)
     with operation("find", source, chosen):
-        return find_one(source.database, asked)
+        return find_one(source, chosen, projection)
 
 
 def encode_checked(document: Document) -> bytes:
@@ -138,7 +140,7 @@ def insert(collection: str, document: Document) -> None:
     """Insert one document, which has its ``_id``; raises DuplicateKey."""
     source = documents(collection)
     with operation("insert", source):
-        write_one(source.database, {"insert": collection, "documents": [document]})
+        insert_one(source, document)
 
 
 def insert_all(collection: str, new: Sequence[Document]) -> None:
@@ -161,11 +163,17 @@ def insert_all(collection: str, new: Sequence[Document]) -> None:
         with operation("insert", source):
             insert_at_once(source, new)
 
-    if session() is None:
-        with suppress(DocumentTooLarge):
-            in_transaction(insert_together)
-            return
-    in_transaction(insert_split)
+    try:
+        if session() is None:
+            with suppress(DocumentTooLarge):
+                in_transaction(insert_together)
+                return
+        in_transaction(insert_split)
+    except InvalidQuery:
+        # MongoDB calls a document that is a little too large a bad value.
+        for document in new:
+            encode_checked(document)
+        raise
 
 
 def create(collection: str, keys: Sequence[object], document: Document) -> Document:
@@ -249,9 +257,9 @@ def update(
 
 
 def _update(source: Collection[Document], update: Document) -> Document:
-    """What MongoDB answers to an update of one document: ``n``, ``nModified``, ``upserted``."""
+    """``update_one``, timed."""
     with operation("update", source, update["q"]):
-        return write_one(source.database, {"update": source.name, "updates": [update]})
+        return update_one(source, update)
 
 
 def delete(

@@ -16,7 +16,7 @@ from pymongo.collection import Collection
 
 from core.data import indexes, pages
 from core.data.client import CODEC, internal, session
-from core.data.commands import find_one, write_one
+from core.data.commands import find_one, insert_one, update_one
 from core.data.monitoring import operation, selection
 from core.data.pages import Listing, Query
 
@@ -42,7 +42,7 @@ class Records:
         """Write a new record; raises DuplicateKey."""
         record.setdefault("_id", ObjectId())
         with operation("insert", self._collection):
-            write_one(self._collection.database, {"insert": self.name, "documents": [record]})
+            insert_one(self._collection, record)
 
     def insert_all(self, records: list[Record]) -> None:
         """Write new records, in any order."""
@@ -59,11 +59,8 @@ class Records:
 
     def get(self, chosen: Record, fields: Record | None = None) -> Record | None:
         """One record that fits, or None."""
-        asked: Record = {"find": self.name, "filter": chosen, "limit": 1, "singleBatch": True}
-        if fields:
-            asked["projection"] = fields
         with operation("find", self._collection, chosen):
-            found = find_one(self._collection.database, asked)
+            found = find_one(self._collection, chosen, fields)
             return None if found is None else bson.decode(found, CODEC)
 
     def by_object_id(self, text: str) -> Record | None:
@@ -97,7 +94,7 @@ class Records:
         """Change one record that fits; whether one did (or was made)."""
         update = {"q": chosen, "u": change, "upsert": upsert}
         with operation("update", self._collection, chosen):
-            done = write_one(self._collection.database, {"update": self.name, "updates": [update]})
+            done = update_one(self._collection, update)
         return bool(done["n"])
 
     def update_all(self, chosen: Record, change: Record) -> int:

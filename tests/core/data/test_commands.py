@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import threading
 
+import bson
 import pytest
 from bson.raw_bson import DEFAULT_RAW_BSON_OPTIONS
 from pymongo import MongoClient, message
 
 from core.data import client as data_client
 from core.data.commands import find_batch, find_one, write_one
-from core.data.documents import get, insert, insert_all
+from core.data.documents import get, insert, insert_all, replace, replace_or_create
 from core.data.monitoring import is_near
 from core.errors import DatabaseUnavailable, DocumentTooLarge, DuplicateKey, QueryTimeout
 from core.turns import turn
+from storage import services
 from tests.core.data.test_failures import failing
 
 
@@ -28,9 +30,9 @@ def test_a_read_finds_what_the_driver_finds(collection, documents):
     database = documents.database
     for n in range(3):
         raw = documents.with_options(DEFAULT_RAW_BSON_OPTIONS).find_one({"_id": n}).raw
-        assert find_one(database, asked(collection, _id=n)) == raw
+        assert find_one(documents, {"_id": n}) == raw
         assert find_batch(database, asked(collection, _id=n)) == [documents.find_one({"_id": n})]
-    assert find_one(database, asked(collection, _id=7)) is None
+    assert find_one(documents, {"_id": 7}) is None
     assert find_batch(database, asked(collection, _id=7)) == []
 
 
@@ -159,6 +161,26 @@ def test_documents_that_one_message_cannot_hold_are_split(collection, documents,
         insert_all(collection, [{"_id": "a"}, {"_id": "b"}, {"_id": "a"}])
     assert [each.pointer for each in raised.value.errors] == ["/2/_id"]
     assert documents.count_documents({}) == 20
+
+
+def test_a_document_can_be_as_large_as_mongodb_allows(collection):
+    empty = len(bson.encode({"_id": "k", "text": ""}, codec_options=data_client.CODEC))
+    most = {"text": "x" * (16 * 1024 * 1024 - empty)}
+    more = {"text": most["text"] + "x"}
+    insert(collection, {"_id": "k", **most})
+    assert replace(collection, ["k"], most) == {"_id": "k", **most}
+    assert replace_or_create(collection, ["k"], most) == ({"_id": "k", **most}, False)
+    for write in (
+        lambda: services.insert_document(collection=collection, document=more),
+        lambda: services.insert_documents(collection=collection, documents=[more]),
+        lambda: services.insert_documents(
+            collection=collection, documents=[{}, {"_id": "l", **more}]
+        ),
+        lambda: services.put_document(collection=collection, key="k", document=more),
+    ):
+        with pytest.raises(DocumentTooLarge):
+            write()
+    assert services.count_documents(collection=collection) == 1
 
 
 def test_others_compute_while_an_answer_takes_long(collection, mongodb):
