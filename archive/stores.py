@@ -1,8 +1,8 @@
-"""Where the bytes are: Django storages for the disk, GridFS and S3, under the alias ``archive``.
+"""Where the bytes are: a Django storage under the alias ``archive``; the one on the disk is here.
 
-``STORAGES["archive"]`` chooses one; ``archive.services`` uses nothing but Django's Storage API:
-save, open (from any position), delete, exists, listdir. A file's name in a store is made of its id
-alone.
+``STORAGES["archive"]`` may choose GridFS or S3 instead; ``archive.services`` uses nothing but
+Django's Storage API: save, open (from any position), delete, exists, listdir. A file's name in a
+store is made of its id alone.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from django.core.files import File
 from django.core.files.storage import FileSystemStorage, Storage, storages
 
 from archive.drafts import Draft, DraftFile, full_disk, incoming, is_under_way
-from core.data import gridfs
 
 BLOCK = 256 * 1024
 
@@ -116,25 +115,3 @@ def _sync(directory: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-class GridFSStore(Storage):
-    """Files in the internal MongoDB database."""
-
-    def _open(self, name: str, mode: str = "rb") -> File[bytes]:
-        return File(cast("IO[bytes]", gridfs.open_file(name)), name)
-
-    def _save(self, name: str, content: File[Any]) -> str:
-        gridfs.save(name, content.chunks(BLOCK))
-        return name
-
-    def exists(self, name: str) -> bool:
-        return gridfs.exists(name)
-
-    def delete(self, name: str) -> None:
-        gridfs.delete(name)
-
-    def listdir(self, path: str) -> tuple[list[str], list[str]]:
-        if path:
-            return [], [name.removeprefix(f"{path}/") for name in gridfs.names(f"{path}/")]
-        return sorted({name.partition("/")[0] for name in gridfs.names() if "/" in name}), []

@@ -197,7 +197,7 @@ ARCHIVE_STORES = {
             "directory_permissions_mode": 0o700,
         },
     },
-    "gridfs": {"BACKEND": "archive.stores.GridFSStore"},
+    "gridfs": {"BACKEND": "archive.gridfs.GridFSStore"},
     "s3": {
         "BACKEND": "archive.s3.S3Store",
         "OPTIONS": {

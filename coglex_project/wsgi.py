@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import django
@@ -14,22 +11,11 @@ from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 from core import connections
 from core.http.paths import is_api
+from core.imports import absent
 from core.supervisor import start_worker
 from core.turns import turn
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coglex_project.settings")
-
-
-@contextmanager
-def absent(*names: str) -> Iterator[None]:
-    """Let imports in the block find that these, unless they are loaded, are not installed."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name in hidden:
-            del sys.modules[name]
 
 
 class Request(WSGIRequest):

@@ -55,6 +55,24 @@ def test_ctrl_c_stops_all_of_it_cleanly(served):
     assert "Unexpected exit" not in said
 
 
+def test_nothing_runs_beside_the_workers_and_mongodb(served):
+    pid = served.process.pid
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    assert {int(child) for child in children} - {served.mongod()} == set(served.children())
+
+
+def test_workers_give_freed_memory_back_unless_the_operator_knows_better(served, tmp_path):
+    def told(server):
+        return [Path(f"/proc/{pid}/environ").read_bytes() for pid in server.children()]
+
+    assert all(b"glibc.malloc.trim_threshold=" in each for each in told(served))
+    other = Served(tmp_path / "other", GLIBC_TUNABLES="glibc.malloc.arena_max=8")
+    try:
+        assert not any(b"trim_threshold" in each for each in told(other))
+    finally:
+        assert other.stop() == 0
+
+
 def test_the_banner_holds_what_a_newcomer_needs(tmp_path):
     served = Served(tmp_path / "var")
     said = eventually(lambda: text if "Ctrl-C" in (text := served.output.read_text()) else None)
