@@ -13,13 +13,16 @@ from importlib import import_module
 from typing import Any
 
 from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
+from django.contrib.sessions.backends.base import VALID_KEY_CHARS, SessionBase
+from django.utils.crypto import get_random_string
 
 from core.data.records import Record
 from core.times import aware, now
 
 _valid = re.compile(r"[A-Za-z0-9:._=-]{8,4096}").fullmatch
 _CLAIM = "coglex"
+# As Django's own.
+_TOKEN_LENGTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,10 @@ def _store(token: str | None = None) -> SessionBase:
 
 def begin(claim: Claim) -> str:
     """A new session; returns its token."""
-    store = _store()
+    # Django looks first whether a token that it makes itself is taken. Of 165 random bits none ever
+    # is; and were it, ``must_create`` would refuse it.
+    store = _store(get_random_string(_TOKEN_LENGTH, VALID_KEY_CHARS))
+    store.clear()
     store[_CLAIM] = {
         "collection": claim.collection,
         "user": claim.user_id,
@@ -47,8 +53,8 @@ def begin(claim: Claim) -> str:
         "query": claim.query,
     }
     store.set_expiry(settings.COGLEX_SESSION_ABSOLUTE_SECONDS)
-    store.save()
-    assert store.session_key is not None  # noqa: S101 - given by save
+    store.save(must_create=True)
+    assert store.session_key is not None  # noqa: S101 - given above, or by save
     return store.session_key
 
 

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -123,7 +124,15 @@ def _kinds(running: Running, options: argparse.Namespace) -> list[Kind]:
 
     deep = {SMALL: min(250, options.deep), LARGE: options.deep}
     links = {name: walk(running.port, name, pages) for name, pages in deep.items()}
-    counts = {name: asked(name, query='{"group": 7}', count="true", limit=1) for name in sizes}
+
+    def counted(name: str, **query: object) -> bytes:
+        return asked(name, query=json.dumps({"group": 7, **query}), count="true", limit=1)
+
+    def hundred(name: str) -> bytes:
+        """As many as are in the group of the small collection: the cheapest."""
+        prices = map(_price, range(7, sizes[name], data.GROUPS))
+        return counted(name, price={"$lte": nsmallest(data.COUNT // data.GROUPS, prices)[-1]})
+
     times = options.times
 
     def fixed(made: dict[str, bytes]) -> dict[str, Iterator[bytes]]:
@@ -131,6 +140,9 @@ def _kinds(running: Running, options: argparse.Namespace) -> list[Kind]:
 
     def twenty(_: str, found: Any) -> bool:
         return len(found) == 20
+
+    def one(_: str, found: Any) -> bool:
+        return len(found) == 1
 
     return [
         Kind(
@@ -146,9 +158,12 @@ def _kinds(running: Running, options: argparse.Namespace) -> list[Kind]:
             "count of all",
             fixed({name: asked(name, count="true", limit=1) for name in sizes}),
             20,
-            lambda _, found: len(found) == 1,
+            one,
         ),
-        Kind("count of a hundredth", fixed(counts), 20, lambda _, found: len(found) == 1),
+        Kind(
+            "count of 100 by an index", fixed({name: hundred(name) for name in sizes}), times, one
+        ),
+        Kind("count of a hundredth", fixed({name: counted(name) for name in sizes}), 20, one),
         Kind(
             "POST one",
             every(lambda name, n: request("POST", f"{STORAGE}/{name}/", data.fields(n), KEY)),
@@ -198,6 +213,10 @@ def _write(uri: str, database: str, name: str, start: int, end: int) -> None:
             target.insert_many(_raw(first, min(first + _BATCH, end)), ordered=False)
 
 
+def _price(number: int) -> float:
+    return (number * 7919 % 10_000_019) / 4
+
+
 def _raw(first: int, end: int) -> list[RawBSONDocument]:
     """Documents as ``data.fields`` has them, made by changing the bytes of one."""
     model = {"_id": key(0), **data.fields(0), "text": _TEXT}
@@ -215,6 +234,6 @@ def _raw(first: int, end: int) -> list[RawBSONDocument]:
         raw[places[0] : places[0] + 8] = key(number).encode()
         struct.pack_into("<i", raw, places[1], number)
         struct.pack_into("<i", raw, places[2], number % data.GROUPS)
-        struct.pack_into("<d", raw, places[3], (number * 7919 % 10_000_019) / 4)
+        struct.pack_into("<d", raw, places[3], _price(number))
         made.append(RawBSONDocument(bytes(raw)))
     return made

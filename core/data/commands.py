@@ -32,6 +32,7 @@ from pymongo.errors import (
 from pymongo.helpers_shared import _check_command_response, _check_write_command_response
 from pymongo.message import _COMMAND_OVERHEAD, _op_msg, _raise_document_too_large
 from pymongo.mongo_client_shared import _add_retryable_write_error
+from pymongo.write_concern import WriteConcern
 
 from core import turns
 from core.data.client import CODEC, Document, session
@@ -99,11 +100,14 @@ def update_one(source: Collection[Any], update: Document) -> Document:
     return write_one(source.database, {"update": source.name, "updates": [update]})
 
 
-def write_one(database: Database[Any], command: Document) -> Document:
+def write_one(
+    database: Database[Any], command: Document, concern: WriteConcern | None = None
+) -> Document:
     """MongoDB's answer to a command that writes one document.
 
-    It joins the transaction that is under way. Else it is durable, and tried once more, without
-    being done twice, where the connection breaks or another server takes over.
+    It joins the transaction that is under way. Else it is durable, unless ``concern`` asks for
+    less, and tried once more, without being done twice, where the connection breaks or another
+    server takes over.
     """
     if session() is not None:
         joined = database.command(command, codec_options=CODEC, session=session())
@@ -117,7 +121,7 @@ def write_one(database: Database[Any], command: Document) -> Document:
         numbers.inc_transaction_id()
         numbered = {
             **command,
-            "writeConcern": database.write_concern.document,
+            "writeConcern": (concern or database.write_concern).document,
             "lsid": numbers.session_id,
             "txnNumber": numbers.transaction_id,
         }
