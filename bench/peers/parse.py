@@ -21,7 +21,7 @@ from bench.database import Shared
 from bench.load import ask
 from bench.peers import installed
 from bench.subjects import Subject, Workload, answers, request, spawn, stop, wait_until
-from tests.processes import environment, free_port
+from tests.processes import environment, eventually, free_port
 
 VERSION = "9.9.0"
 NAME = "Parse Server"
@@ -30,6 +30,7 @@ _APPLICATION = {"X-Parse-Application-Id": "bench"}
 _KEYS = {**_APPLICATION, "X-Parse-REST-API-Key": "bench-rest-key"}
 _MASTER = {**_APPLICATION, "X-Parse-Master-Key": "bench-master-key"}
 _ACTIONS = ("find", "get", "count", "create", "update", "delete", "addField")
+_NAMES = ("Bench", "Compound", "Written")
 _NUMBERS = ("n", "group", "price")
 _CLASSES = "/parse/classes"
 
@@ -75,14 +76,11 @@ def _fill(port: int, database: Shared) -> None:
     """The classes by its own API, the documents as it stores them."""
     fields = {name: {"type": "Number"} for name in _NUMBERS}
     fields |= {"name": {"type": "String"}, "tags": {"type": "Array"}, "text": {"type": "String"}}
-    for name in ("Bench", "Compound", "Written"):
+    for name in _NAMES:
         body = {"className": name, "fields": fields}
         status, raw = ask(port, request("POST", f"/parse/schemas/{name}", body, _MASTER))
         assert status == 200, raw
-        allowed = {action: {"*": True} for action in _ACTIONS}
-        body = {"className": name, "classLevelPermissions": allowed}
-        status, raw = ask(port, request("PUT", f"/parse/schemas/{name}", body, _MASTER))
-        assert status == 200, raw
+    eventually(lambda: _permit(port))
     now = datetime.now(UTC)
     documents = [{**each, "_created_at": now, "_updated_at": now} for each in data.documents()]
     with MongoClient(database.address) as client:
@@ -90,6 +88,17 @@ def _fill(port: int, database: Shared) -> None:
             client["parse"][name].insert_many(documents)
         client["parse"]["Bench"].create_index([("group", 1)])
         client["parse"]["Compound"].create_index([("group", 1), ("price", 1), ("_id", 1)])
+
+
+def _permit(port: int) -> bool:
+    """Let everybody do what is measured; whether each process, which remembers that, knows it."""
+    for name in _NAMES:
+        allowed = {action: {"*": True} for action in _ACTIONS}
+        body = {"className": name, "classLevelPermissions": allowed}
+        status, raw = ask(port, request("PUT", f"/parse/schemas/{name}", body, _MASTER))
+        assert status == 200, raw
+    looks = [request("GET", f"{_CLASSES}/{name}?limit=1", headers=_KEYS) for name in _NAMES]
+    return all(ask(port, look)[0] == 200 for look in looks for _ in range(10))
 
 
 def _is(found: dict[str, object], number: int) -> bool:
