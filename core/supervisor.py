@@ -97,6 +97,11 @@ def interrupt_once() -> None:
         signal.signal(number, interrupt)
 
 
+def was_interrupted() -> bool:
+    """Whether the interrupt that ``interrupt_once`` waits for has come."""
+    return signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+
+
 def main() -> None:
     """Serve until told to stop; requests in flight get their answers."""
     if (written := os.environ.pop(_PLAN, None)) is None:

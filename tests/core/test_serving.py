@@ -9,11 +9,13 @@ import socket
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 import httpx
 import pytest
+from django.core.management import call_command
+from django.db import ProgrammingError
 from pymongo import MongoClient
 
 from core import serving
@@ -234,6 +236,37 @@ def test_it_can_be_stopped_while_it_starts(launch, tmp_path, moment, sent):
     assert process.wait(60) == 0, output.read_text()
     assert "Traceback" not in output.read_text()
     assert_nothing_left(tmp_path, port)
+
+
+@pytest.fixture
+def prepared(monkeypatch):
+    """Make `serve` do nothing but what is given, as its preparation; signals are put back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(serving, "check_port", lambda *_: None)
+    monkeypatch.setattr(serving, "database", lambda _: nullcontext())
+    yield lambda work: monkeypatch.setattr(serving, "set_up", lambda _: work())
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def test_an_interrupt_that_becomes_an_error_of_the_database_is_still_one(prepared):
+    def interrupted():
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            raise ProgrammingError("can't change 'autocommit' now") from None
+
+    prepared(interrupted)
+    call_command("serve", "--setup")
+
+
+def test_an_error_without_an_interrupt_is_not_hidden(prepared):
+    def failing():
+        raise ProgrammingError("no such table")
+
+    prepared(failing)
+    with pytest.raises(ProgrammingError, match="no such table"):
+        call_command("serve", "--setup")
 
 
 def test_a_terminal_that_is_closed_stops_it(launch, tmp_path):

@@ -11,7 +11,7 @@ from django.db import OperationalError
 from core import serving
 from core.data.embedded import EmbeddedError
 from core.errors import CoglexError
-from core.supervisor import interrupt_once
+from core.supervisor import interrupt_once, was_interrupted
 
 
 class Command(BaseCommand):
@@ -29,10 +29,20 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         interrupt_once()
         try:
+            self._serve(setup=options["setup"])
+        except KeyboardInterrupt:
+            pass
+        except Exception:
+            # In the middle of a transaction an interrupt can become an error of the database.
+            if not was_interrupted():
+                raise
+
+    def _serve(self, *, setup: bool) -> None:
+        try:
             serving.check_port(settings.HOST, settings.PORT)
             self.check()
             with serving.database(self._say):
-                if options["setup"]:
+                if setup:
                     serving.set_up(self._say)
                 else:
                     serving.require_tables()
@@ -43,8 +53,6 @@ class Command(BaseCommand):
             raise CommandError(f"Django's database does not work: {error}.") from None
         except CoglexError as error:
             raise CommandError(f"MongoDB does not work: {error.detail}") from None
-        except KeyboardInterrupt:
-            pass
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
