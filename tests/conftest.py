@@ -12,10 +12,10 @@ import pytest
 from django.conf import settings
 from django.test import Client
 from pymongo import timeout
-from pymongo.errors import PyMongoError
 
 from core.data import client as data_client
 from core.data import embedded, indexes
+from core.errors import CoglexError
 from tests import servers
 from tests.processes import eventually
 
@@ -76,8 +76,8 @@ def impatient(settings: Any) -> Iterator[None]:
 
 
 def _is_connected() -> bool:
-    with suppress(PyMongoError):
-        data_client.client().admin.command("ping")
+    with suppress(CoglexError):
+        data_client.ping()
         return True
     return False
 

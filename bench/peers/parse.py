@@ -77,9 +77,7 @@ def _fill(port: int, database: Shared) -> None:
     fields = {name: {"type": "Number"} for name in _NUMBERS}
     fields |= {"name": {"type": "String"}, "tags": {"type": "Array"}, "text": {"type": "String"}}
     for name in _NAMES:
-        body = {"className": name, "fields": fields}
-        status, raw = ask(port, request("POST", f"/parse/schemas/{name}", body, _MASTER))
-        assert status == 200, raw
+        _define(port, "POST", name, fields=fields)
     eventually(lambda: _permit(port))
     now = datetime.now(UTC)
     documents = [{**each, "_created_at": now, "_updated_at": now} for each in data.documents()]
@@ -90,13 +88,18 @@ def _fill(port: int, database: Shared) -> None:
         client["parse"]["Compound"].create_index([("group", 1), ("price", 1), ("_id", 1)])
 
 
+def _define(port: int, method: str, name: str, **what: object) -> None:
+    """Make a class, or change it."""
+    body = {"className": name, **what}
+    status, raw = ask(port, request(method, f"/parse/schemas/{name}", body, _MASTER))
+    assert status == 200, raw
+
+
 def _permit(port: int) -> bool:
     """Let everybody do what is measured; whether each process, which remembers that, knows it."""
+    allowed = {action: {"*": True} for action in _ACTIONS}
     for name in _NAMES:
-        allowed = {action: {"*": True} for action in _ACTIONS}
-        body = {"className": name, "classLevelPermissions": allowed}
-        status, raw = ask(port, request("PUT", f"/parse/schemas/{name}", body, _MASTER))
-        assert status == 200, raw
+        _define(port, "PUT", name, classLevelPermissions=allowed)
     looks = [request("GET", f"{_CLASSES}/{name}?limit=1", headers=_KEYS) for name in _NAMES]
     return all(ask(port, look)[0] == 200 for look in looks for _ in range(10))
 
