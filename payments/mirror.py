@@ -81,10 +81,15 @@ def keep(kind: str, found: Object, ticket: int) -> bool:
 
 def _spread_email(customer: str) -> None:
     """Let a customer's subscriptions be found by the customer's email, in one look."""
-    record = objects.get({"_id": customer}, {"email": 1})
-    if record and record.get("email"):
-        chosen = {"kind": "subscription", "customer": customer, "email": {"$ne": record["email"]}}
-        objects.update_all(chosen, {"$set": {"email": record["email"]}})
+    email = _email_of(customer)
+    if email:
+        chosen = {"kind": "subscription", "customer": customer, "email": {"$ne": email}}
+        objects.update_all(chosen, {"$set": {"email": email}})
+
+
+def _email_of(customer: str | None) -> str | None:
+    record = objects.get({"_id": customer}, {"email": 1}) if customer else None
+    return record.get("email") if record else None
 
 
 def keep_new(kind: str, found: Object) -> None:
@@ -105,9 +110,13 @@ def refresh_all(kind: str, **params: object) -> Iterator[str]:
 
 
 def is_current(kind: str, found: Object) -> bool:
-    """Whether this, which Stripe has, is what is kept here."""
+    """Whether this, which Stripe has, is what is kept here, and is found by its email."""
     held = by_id(kind, found["id"])
-    return held is not None and held["object"] == found and not held["deleted"]
+    if held is None or held["object"] != found or held["deleted"]:
+        return False
+    # Whoever kept it may be just before the email, or may have died there.
+    email = _email_of(held["customer"]) if kind == "subscription" else None
+    return email is None or held.get("email") == email
 
 
 def _id_of(value: object) -> str | None:

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from payments import mirror
+from payments import mirror, operations
 from payments.standin.state import shown
 from tests.conftest import assert_problem
 from tests.payments.conftest import BASE, CLUB, TEA, Payer
@@ -165,6 +165,25 @@ class TestStatus:
             mirror.objects.delete_all({})
             told = api.status(**asked, refresh="true").json()
             assert (told["status"], told["customer"]) == ("active", customer["id"])
+
+    @pytest.mark.parametrize("repair", ["refresh", "reconcile"])
+    def test_a_subscription_that_its_email_does_not_lead_to_yet_is_repaired(
+        self, api, standin, repair, monkeypatch
+    ):
+        """A worker that keeps what a webhook told may be, or end, between the two writes."""
+        with standin.state.lock:
+            customer = standin.state.create_customer({"email": "bob@example.com"})
+            made = standin.state._subscribe(customer["id"], standin.state._priced([CLUB]), {})
+        with monkeypatch.context() as patched:
+            patched.setattr("payments.mirror._spread_email", lambda customer: None)
+            mirror.refresh("customer", customer["id"])
+            mirror.refresh("subscription", made["id"])
+        assert api.status(email="bob@example.com").json()["status"] == "none"
+        if repair == "refresh":
+            api.status(email="bob@example.com", refresh="true")
+        else:
+            assert operations.reconcile(by="cli")["subscription"]["changed"] == 1
+        assert api.status(email="bob@example.com").json()["status"] == "active"
 
     def test_what_stripe_has_no_more_is_gone_after_a_refresh(self, api, standin, subscribed):
         del standin.state.objects[subscribed["id"]]
