@@ -293,7 +293,6 @@ def test_times_are_rfc_3339_in_utc(api):
     assert services.get_file(file_id=record["_id"]) == record
 
 
-@pytest.mark.usefixtures("impatient")
 class TestDatabase:
     """The database fails while a file is kept or deleted: never a record without bytes."""
 
@@ -303,9 +302,9 @@ class TestDatabase:
     @pytest.mark.parametrize(
         ("command", "key"), [("insert", ""), ("insert", "x"), ("commitTransaction", "y")]
     )
-    def test_an_upload_is_whole_or_absent(self, api, command, fault, key):
+    def test_an_upload_is_whole_or_absent(self, api, command, fault, key, impatient):
         named = {"Idempotency_Key": f"{key}{min(fault)}"} if key else {}
-        with database_failing(command, **fault):
+        with impatient(), database_failing(command, **fault):
             answer = api.upload(**named)
         assert answer.status_code in {503, 504}
         assert answer.json()["code"] in self.UNKNOWN
@@ -314,16 +313,16 @@ class TestDatabase:
         # The claim of a key that could not be given back stands for a minute.
         assert api.upload(**named).status_code in {201, 409}
 
-    def test_a_deletion_that_fails_leaves_the_file(self, api):
+    def test_a_deletion_that_fails_leaves_the_file(self, api, impatient):
         record = api.kept()
-        with database_failing("findAndModify", errorCode=112):
+        with impatient(), database_failing("findAndModify", errorCode=112):
             answer = api.delete_file(record["_id"])
         assert answer.json()["code"] in self.UNKNOWN
         assert api.bytes(record["_id"]) == b"hello world"
 
-    def test_a_list_and_a_download_say_so(self, api):
+    def test_a_list_and_a_download_say_so(self, api, impatient):
         record = api.kept()
-        with database_failing("find", errorCode=112):
+        with impatient(), database_failing("find", errorCode=112):
             for answer in (api.listed(), api.download(record["_id"])):
                 assert answer.status_code in {503, 504}
                 assert answer.json()["code"] in self.UNKNOWN

@@ -208,21 +208,21 @@ def due_now(event):
     events.events.update({"_id": event["id"]}, {"$set": {"next_attempt_at": now()}})
 
 
-@pytest.mark.usefixtures("standin", "changed", "impatient")
+@pytest.mark.usefixtures("standin", "changed")
 class TestDatabase:
     """The database fails: Stripe is told so, and sends the event again."""
 
     def test_an_event_that_cannot_be_stored_is_refused_and_taken_later(
         self, standin, stripe_hook, changed
     ):
-        with database_failing("insert", errorCode=112):
+        with database_failing("insert", errorCode=14031):
             answer = stripe_hook.deliver(standin, changed)
         assert_problem(answer, 503, "database_unavailable")
         assert stripe_hook.deliver(standin, changed).json()["duplicate"] is False
         assert state_of(changed) == "processed"
 
     def test_one_that_is_stored_is_processed_later(self, standin, stripe_hook, changed):
-        with database_failing("findAndModify", errorCode=112):
+        with database_failing("findAndModify", errorCode=14031):
             assert stripe_hook.deliver(standin, changed).status_code == 200
         assert state_of(changed) == "received"
         assert events.due() == [changed["id"]]

@@ -75,7 +75,7 @@ def test_a_read_has_the_time_limit_of_an_operation(collection, impatient, mongod
     with MongoClient(mongodb) as another:
         fail = {"configureFailPoint": "failCommand"}
         another.admin.command({**fail, "mode": {"times": 1}, "data": blocked})
-        with pytest.raises(QueryTimeout):
+        with impatient(), pytest.raises(QueryTimeout):
             get(collection, ["k"])
         another.admin.command({**fail, "mode": "off"})
     assert get(collection, ["k"]).document == {"_id": "k"}
