@@ -18,8 +18,8 @@ run: $(VENV)/run.stamp ## Serve the API on http://127.0.0.1:8000
 test: $(VENV)/test.stamp ## Run the tests
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-servers: $(VENV)/test.stamp ## Run the tests on PostgreSQL and Redis, where they answer
-	@$(BIN)/python -m tests.servers $(ARGS)
+test-servers: $(VENV)/test.stamp ## Run what uses SQL or the cache on PostgreSQL and Redis, where they answer
+	@$(BIN)/python -m tests.servers -m servers $(ARGS)
 
 check: $(VENV)/test.stamp ## Lint, type check, layers, migrations, deployment settings
 	@$(BIN)/ruff check .

@@ -18,8 +18,11 @@ def main() -> None:
     from django.core.exceptions import ImproperlyConfigured
     from django.core.management import execute_from_command_line
 
+    from core.http import framework
+
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "coglex_project.settings")
     try:
+        framework.load()
         execute_from_command_line(sys.argv)
     except ImproperlyConfigured as error:
         sys.exit(f"coglex: {error}")

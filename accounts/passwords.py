@@ -13,12 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import TypeVar
 
+import bcrypt
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.contrib.auth.hashers import make_password, verify_password
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 
+from accounts.hashers import BCrypt
 from core.errors import FieldError, Unavailable, WeakPassword
 from core.turns import waiting
 
@@ -82,17 +84,12 @@ def fits(password: str, stored: str | None) -> tuple[bool, bool]:
 
     Without a hash (nobody there) the same work is done for nothing.
     """
-    against = stored or _decoy(settings.COGLEX_BCRYPT_ROUNDS)
+    against = stored or _decoy()
     correct, renew = _run(lambda: verify_password(password, against))
     return correct and stored is not None, renew
 
 
-@lru_cache(maxsize=2)
-def _decoy(rounds: int) -> str:
-    """The hash of a password that nobody knows; made before it is needed, see ``prepare``."""
-    return make_password(os.urandom(16).hex())
-
-
-def prepare() -> None:
-    """Make what the first sign-in would otherwise pay for."""
-    _decoy(settings.COGLEX_BCRYPT_ROUNDS)
+def _decoy() -> str:
+    """What looks like a hash, with the rounds of a new one, and is no password's."""
+    salt = bcrypt.gensalt(settings.COGLEX_BCRYPT_ROUNDS).decode()
+    return f"{BCrypt.algorithm}${salt}{'.' * 31}"

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import os
-import threading
 from typing import Any
 
 import django
 from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
 
 from core import connections
+from core.http import framework
 from core.http.paths import is_api
-from core.imports import absent
 from core.supervisor import start_worker
 from core.turns import turn
 
@@ -58,17 +57,13 @@ class Handler(WSGIHandler):
         return [response.content]
 
 
-with absent("django.contrib.postgres", "requests", "yaml"):
-    # REST framework imports them for its test client and for fields that nobody here has: 17 MB.
-    import rest_framework.compat  # noqa: F401
+framework.load()
 django.setup(set_prefix=False)
 start_worker()
 
-from accounts.passwords import prepare  # noqa: E402 - needs Django's set-up
-from core import activity, metrics, turns  # noqa: E402
+from core import activity, metrics, turns  # noqa: E402 - needs Django's set-up
 from payments import worker  # noqa: E402
 
-threading.Thread(target=prepare, name="prepare", daemon=True).start()
 metrics.enable()
 activity.start()
 turns.start()

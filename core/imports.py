@@ -1,6 +1,6 @@
 """Libraries without the libraries that they can do without: each worker would hold their memory.
 
-Called by the WSGI entry and by ``payments.stripe_api``.
+Called by ``core.http.framework`` and by ``payments.stripe_api``.
 """
 
 from __future__ import annotations

@@ -34,6 +34,14 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         servers.release()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses SQL: pytest-django lets no other test of one process do so."""
+    for item in items:
+        if "db" in item.fixturenames or item.get_closest_marker("django_db"):  # type: ignore[attr-defined]
+            item.add_marker("servers")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def mongodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A MongoDB of the session's own, with the commands that inject faults."""

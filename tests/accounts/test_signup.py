@@ -13,6 +13,8 @@ from core import audit
 from tests.accounts.conftest import BASE, PASSWORD, record_of
 from tests.conftest import APIClient, assert_problem
 
+pytestmark = pytest.mark.servers
+
 
 @pytest.fixture
 def sign_up(api, people):

@@ -88,6 +88,7 @@ def test_the_banner_holds_what_a_newcomer_needs(tmp_path):
     assert served.stop() == 0
 
 
+@pytest.mark.servers
 def test_secrets_are_made_once_for_this_user_only(tmp_path):
     made = {"COGLEX_MAKE_SECRETS": "1", "DJANGO_SECRET_KEY": "", "SERVER_SECRET": ""}
     first = Served(tmp_path / "var", **made)
@@ -215,6 +216,7 @@ def assert_nothing_left(tmp_path, port):
     serving.check_port("127.0.0.1", port)
 
 
+@pytest.mark.servers
 @pytest.mark.parametrize(
     ("moment", "sent"),
     [
@@ -323,6 +325,7 @@ def test_a_killed_worker_is_replaced(served):
     assert eventually(served.answers)
 
 
+@pytest.mark.servers
 def test_killing_the_server_leaves_no_orphans_and_the_next_start_works(served):
     workers = served.children()
     served.http.put(f"{served.storage}/kept/a", json={"n": 1})
@@ -334,6 +337,7 @@ def test_killing_the_server_leaves_no_orphans_and_the_next_start_works(served):
     assert again.stop() == 0
 
 
+@pytest.mark.servers
 def test_a_command_shares_the_database_of_a_running_server(served):
     mongod = served.mongod()
     made = subprocess.run(
@@ -409,6 +413,7 @@ def test_an_address_it_cannot_have_is_one_sentence(tmp_path, host, port, words):
     assert ended.stderr.count("\n") == 1
 
 
+@pytest.mark.servers
 def test_without_setup_missing_tables_are_said(tmp_path):
     ended = serve(tmp_path / "var", PORT=str(free_port()))
     assert ended.returncode != 0

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -87,6 +88,11 @@ class Server:
     def is_reachable(self) -> bool:
         """Whether its socket is still there: something may clean up where it lies."""
         return self.socket.exists()
+
+    def _listens(self) -> bool:
+        """Whether it takes connections; its socket is there a second before."""
+        with socket.socket(socket.AF_UNIX) as probe:
+            return probe.connect_ex(str(self.socket)) == 0
 
     def start(self) -> None:
         """Start mongod and return when it takes writes; raises EmbeddedError."""
@@ -181,7 +187,7 @@ class Server:
             if process.returncode is not None or not self.is_alive():
                 process.wait()
                 raise EmbeddedError(self._diagnosis(process.returncode, said_before))
-            if self.is_reachable() and self._ask():
+            if self._listens() and self._ask():
                 return
             time.sleep(0.02)
         raise EmbeddedError(f"MongoDB did not start within {START_SECONDS} s; see {self.log}.")
