@@ -23,7 +23,7 @@ from bench.peers import installed
 from bench.subjects import Subject, Workload, answers, request, spawn, stop, wait_until
 from tests.processes import environment, eventually, free_port
 
-VERSION = "9.9.0"
+VERSION = "9.10.0"
 NAME = "Parse Server"
 PROCESSES = 2
 _APPLICATION = {"X-Parse-Application-Id": "bench"}
