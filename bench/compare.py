@@ -35,8 +35,8 @@ SERVERS = {
     "driver": loops.DRIVER,
     "bcrypt": loops.BCRYPT,
 }
-# In less than this few sign-ins come to an end.
-_LEAST_SECONDS = {"signin": 10}
+# Part of what is under way at the end is done, not counted: of few sign-ins that is some percent.
+_LEAST_SECONDS = {"signin": 30}
 _HEAD = (
     f"{'':<36} {'requests/s':>10} {'p50 ms':>8} {'p99 ms':>8} {'not 2xx':>8} "
     f"{'CPU µs':>8} {'MongoDB':>8} {'RSS MB':>7} {'PSS MB':>7}  Coglex is"

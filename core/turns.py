@@ -45,6 +45,8 @@ class Turnstile:
         self._free = free
         self._queue: deque[_Waiter] = deque()
         self._urgent: deque[_Waiter] = deque()
+        # Set while somebody waits, and a little longer.
+        self.wanted = threading.Event()
 
     def acquire(self, *, urgent: bool = False) -> None:
         """Take a turn; the ``urgent`` come next, in their order: they are half done."""
@@ -54,6 +56,7 @@ class Turnstile:
                 return
             mine = _Waiter()
             (self._urgent if urgent else self._queue).append(mine)
+            self._want()
         while True:
             mine.lock.acquire()
             if mine.has_turn:
@@ -63,6 +66,18 @@ class Turnstile:
                     self._free -= 1
                     return
                 self._queue.appendleft(mine)
+                self._want()
+
+    def _want(self) -> None:
+        # Else whoever looks after it would be woken each time.
+        if not self.wanted.is_set():
+            self.wanted.set()
+
+    def rest(self) -> None:
+        """Want nothing unless somebody waits."""
+        with self._lock:
+            if not self._queue and not self._urgent:
+                self.wanted.clear()
 
     def release(self) -> None:
         """Give a turn back: to an urgent one, or to whoever waits longest, if that is long."""
@@ -186,5 +201,15 @@ def start() -> None:
 
 def _run() -> None:
     while True:
-        time.sleep(LONG_SECONDS)
-        lend()
+        lend_to_who_waits()
+
+
+def lend_to_who_waits() -> None:
+    """Once somebody waits for a turn, and a while later, lend those that are held for long.
+
+    Nobody needs one that nobody waits for: an idle server sleeps.
+    """
+    _turns.wanted.wait()
+    time.sleep(LONG_SECONDS)
+    lend()
+    _turns.rest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pytest
 
@@ -120,8 +121,9 @@ def test_nobody_is_forgotten_where_many_come_and_go():
     assert (gate._free, len(gate._queue), len(gate._urgent)) == (2, 0, 0)
 
 
-def test_a_turn_that_is_held_for_long_is_lent_to_others(monkeypatch):
-    monkeypatch.setattr(turns, "LONG_SECONDS", 0)
+@contextmanager
+def long_turns():
+    """All turns are held, until the event that this gives is set."""
     done = threading.Event()
 
     def compute(_):
@@ -131,8 +133,27 @@ def test_a_turn_that_is_held_for_long_is_lent_to_others(monkeypatch):
     with ThreadPoolExecutor(TURNS) as pool:
         slow = [pool.submit(compute, n) for n in range(TURNS)]
         eventually(lambda: len(turns._held) == TURNS)
+        yield done
+        assert all(each.result() for each in slow)
+    assert turns._turns._free == TURNS
+
+
+def test_a_turn_that_is_held_for_long_is_lent_to_others(monkeypatch):
+    monkeypatch.setattr(turns, "LONG_SECONDS", 0)
+    with long_turns() as done:
         turns.lend()
         with turn():
             done.set()
-        assert all(each.result() for each in slow)
-    assert turns._turns._free == TURNS
+
+
+def test_turns_are_lent_once_somebody_waits_and_not_looked_after_before(monkeypatch):
+    monkeypatch.setattr(turns, "LONG_SECONDS", 0.01)
+    turns._turns.rest()
+    with ThreadPoolExecutor(1) as pool, long_turns() as done:
+        lender = pool.submit(turns.lend_to_who_waits)
+        assert not turns._turns.wanted.is_set()
+        with turn():
+            assert lender.result(20) is None
+            done.set()
+    turns._turns.rest()
+    assert not turns._turns.wanted.is_set()
