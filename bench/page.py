@@ -30,9 +30,9 @@ All use one MongoDB over TCP, with the options of the embedded one; "own MongoDB
 the embedded one, over its socket. Writes are acknowledged by all when they are in the journal.
 
 The rounds of a workload go over all servers in turn; figures are medians of rounds, ratios those
-of medians. First, an answer of every server is held against the documents that it has to hold; a
-single answer that is no success ends the run. CPU time is that of all of a server's processes. PSS
-counts memory that processes share once.
+of medians. A round of sign-ins takes at least half a minute. First, an answer of every server is
+held against the documents that it has to hold; a single answer that is no success ends the run. CPU
+time is that of all of a server's processes. PSS counts memory that processes share once.
 
 `python -m bench compare --against COMMIT` compares two checkouts, `python -m bench scale` measures
 many documents, and `python -m bench NAME` runs a proof, such as `kills`.
