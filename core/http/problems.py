@@ -14,6 +14,8 @@ from typing import Any
 
 import orjson
 import structlog
+from django.contrib.sessions.backends.base import UpdateError
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.core.exceptions import (
     BadRequest,
     DisallowedHost,
@@ -134,6 +136,9 @@ def domain_error(error: BaseException) -> CoglexError | None:
 
 def _is_outage(error: BaseException) -> bool:
     """Whether Django's database does not do its work now; a standby refuses to write."""
+    if isinstance(error, SessionInterrupted) and isinstance(error.__context__, UpdateError):
+        # Whatever the database says to a session that is kept is this to Django.
+        error = error.__context__.__context__ or error
     refused = isinstance(error, DatabaseError) and (
         getattr(error.__cause__, "sqlstate", None) == _READ_ONLY
     )

@@ -7,12 +7,13 @@ from collections import Counter
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
+from django.db import OperationalError, connection
 
 from core import activity, audit, dashboard
 from core.data.client import internal
 from core.errors import DatabaseUnavailable
 from core.http import health
-from tests.conftest import sign_in_operator
+from tests.conftest import assert_problem, sign_in_operator
 
 pytestmark = pytest.mark.django_db
 
@@ -119,3 +120,22 @@ def test_signing_in_is_audited_without_the_password(client, operators):
     assert (bad["target"], bad["outcome"]) == ("admin:ada", "failure")
     assert "mountains" not in str((good, bad))
     assert "wrong" not in str((good, bad))
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "code"),
+    [("away", 503, "database_unavailable"), ("deleted", 400, "invalid_request")],
+)
+def test_a_session_that_cannot_be_kept_is_an_outage_or_was_ended(
+    client, operators, fault, status, code
+):
+    def refuse(execute, sql, *arguments):
+        if sql.startswith('UPDATE "django_session"'):
+            if fault == "away":
+                raise OperationalError
+            execute('DELETE FROM "django_session"', [], *arguments[1:])
+        return execute(sql, *arguments)
+
+    with connection.execute_wrapper(refuse):
+        answer = sign_in(client, password="seven tall mountains")
+    assert_problem(answer, status, code)
